@@ -1,0 +1,59 @@
+# The targets a user needs; `make help` lists them.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+RELEASES := .demo/cvmfs/sw.local/lsst
+QUICKSIM := $(RELEASES)/quicksim/1.0/quicksim-1.0
+QUICKSIM_TINY := $(RELEASES)/quicksim-tiny/1.0/quicksim-tiny-1.0
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test check bench generate releases tools clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo releases  ## simulate the core of the Virgo cluster: images, catalog entry and a picture in demo-output/
+	@$(BIN)/python examples/virgo/demo.py
+
+test: $(VENV)/.dev releases  ## run all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## lint, format, types, imports, shell scripts, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	git ls-files -z '*.sh' '.ci/run' | xargs -0 $(BIN)/shellcheck
+	$(BIN)/codespell
+	$(BIN)/python docs/generate.py --check
+
+bench: $(VENV)/.dev releases  ## measure: a table, and bench-output/bench.json
+	$(BIN)/python -m benchmarks
+
+generate: $(VENV)/.dev  ## rewrite what is generated from the code: tables in README and docs/reference
+	$(BIN)/python docs/generate.py
+
+releases: $(QUICKSIM)/release.json $(QUICKSIM_TINY)/release.json  ## build the simulator releases into .demo/cvmfs
+
+$(QUICKSIM)/release.json: $(wildcard quicksim/*.py cvmfs_publish/*.py) | $(VENV)/.demo
+	$(BIN)/iod-publish build quicksim --root $(RELEASES)
+
+$(QUICKSIM_TINY)/release.json: $(wildcard quicksim/*.py cvmfs_publish/*.py) | $(VENV)/.demo
+	$(BIN)/iod-publish build quicksim-tiny --root $(RELEASES)
+
+$(VENV)/.demo: pyproject.toml | tools
+	@test -x $(BIN)/python || python3 -m venv $(VENV)
+	@echo "installing the package and the simulator's libraries into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[quicksim,examples]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.demo
+	@echo "installing what tests and checks need into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[quicksim,examples,test,dev]'
+	@touch $@
+
+tools:
+	@sh .ci/need-tools
+
+clean:  ## remove everything that make has made, the images of the demo included
+	rm -rf $(VENV) .demo demo-output bench-output

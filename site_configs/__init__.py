@@ -1,0 +1,1 @@
+"""The sites, as data: one TOML file each, its schema and its checks."""

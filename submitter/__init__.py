@@ -1,0 +1,1 @@
+"""What a scientist uses: pictures of the images for now."""

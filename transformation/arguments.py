@@ -1,0 +1,101 @@
+"""The command line of `lsst-trf` (contract: fixed)."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from transformation import __version__
+from transformation.model.failures import Failure, JobError
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends wrong usage with our own code: argparse's is 2, which PanDA's pilot takes for a failed set-up."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report wrong usage."""
+        raise JobError(Failure.USAGE, message)
+
+
+def build_parser() -> Parser:
+    """The parser of all commands."""
+    parser = Parser(
+        prog="lsst-trf",
+        description="Simulate LSST sensor images from instance catalogs, and store and register them.",
+        epilog="Exit codes: `lsst-trf exit-codes`.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"lsst-trf {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, add_arguments, purpose in (
+        ("run", _add_run, "run a job; running it again does only what is missing"),
+        ("plan", _add_plan, "show what a job would make; runs nothing"),
+        ("register", _add_register, "put committed images into the catalog"),
+        ("exit-codes", _add_exit_codes, "list all exit codes"),
+    ):
+        add_arguments(commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False))
+    return parser
+
+
+def _add_request(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the request (one of the two)")
+    group.add_argument("--job", metavar="LOCATION", help="job spec: a file, '-' for stdin, or data:;base64,...")
+    group.add_argument(
+        "--lsstJobParams",
+        dest="job_params",
+        metavar="KEY=VALUE|...",
+        help="the 2014 form: DP_USER, PIPELINE_TASK, PIPELINE_PROCESSINSTANCE, ... and JOB_SPEC or the spec's keys",
+    )
+    parser.add_argument(
+        "--site", default="local", metavar="NAME|FILE", help="site name or site file ending in .toml (default: local)"
+    )
+    parser.add_argument(
+        "--select", metavar="LIST", help="only this part of the request, e.g. v161899:R22_S11,v161900:R22"
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_request(parser)
+    parser.add_argument("--workdir", default=".", metavar="DIR", help="work folder, made if missing (default: here)")
+    parser.add_argument("--cores", type=_positive, metavar="N", help="use at most N cores")
+    parser.add_argument("--memory-mb", type=_positive, metavar="N", help="use at most N MB of memory")
+    parser.add_argument(
+        "--deadline",
+        type=parse_deadline,
+        metavar="TIME",
+        help="end in order before this time (ISO 8601, or seconds since 1970)",
+    )
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    _add_request(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object with units[]")
+
+
+def _add_register(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("location", metavar="LOCATION", help="BASE/USER/JOBNAME or one of its visit folders")
+    parser.add_argument("--site", default="local", metavar="NAME|FILE", help="whose catalog (default: local)")
+
+
+def _add_exit_codes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive whole number")
+    return int(text)
+
+
+def parse_deadline(text: str) -> float:
+    """Seconds since the epoch of an ISO 8601 time (UTC unless it says otherwise) or of such a number itself."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither ISO 8601 nor seconds since 1970") from None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,143 @@
+"""What a file says of itself: size, checksum, FITS structure, header, whether any pixel is not zero.
+
+Runs as a child process (`python -m transformation.fits_facts`), one JSON request a line on stdin, one answer a line on
+stdout: astropy costs half a second and 40 MB to import, and a file that crashes a reader must not take the job with it.
+A file is read once, as a stream, so an image of 65 MB needs a megabyte.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+_BLOCK = 2880
+"""FITS files come in blocks of 2880 bytes (FITS standard 4.0, section 3.1)."""
+_CHUNK = 1 << 20
+_LONGEST_HEADER = 400 * _BLOCK
+
+
+class Request(msgspec.Struct, frozen=True):
+    """Ask for the facts of one file."""
+
+    path: str
+    is_image: bool
+    keys: list[str] = []
+    """Header keys wanted."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts of one file; `problem` says what is wrong with its structure, in one sentence."""
+
+    size_bytes: int = 0
+    adler32: str = ""
+    problem: str | None = None
+    shape: tuple[int, int] | None = None
+    """NAXIS1, NAXIS2."""
+    bitpix: int | None = None
+    bzero: float = 0.0
+    all_zero: bool = False
+    header: dict[str, str | int | float | bool | None] = {}
+
+
+def inspect(request: Request) -> Facts:
+    """Read the file to its end; never raises for what a file contains."""
+    path = Path(request.path)
+    try:
+        size_bytes, adler32 = _checksum(path)
+    except OSError as error:
+        return Facts(problem=f"cannot be read: {error.strerror}")
+    bare = Facts(size_bytes=size_bytes, adler32=adler32)
+    if not request.is_image:
+        return bare
+    try:
+        return _inspect_image(path, request.keys, bare)
+    except (EOFError, OSError, zlib.error) as error:
+        return _with(bare, problem=f"does not gunzip to its end: {error}")
+    except ValueError as error:
+        return _with(bare, problem=f"is no valid FITS file: {error}")
+
+
+def _checksum(path: Path) -> tuple[int, str]:
+    from isal import isal_zlib
+
+    value, size = 1, 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            value = isal_zlib.adler32(chunk, value)
+            size += len(chunk)
+    return size, f"{value:08x}"
+
+
+def _inspect_image(path: Path, keys: list[str], bare: Facts) -> Facts:
+    from astropy.io.fits import Header
+    from astropy.io.fits.verify import VerifyError
+    from isal import igzip
+
+    with igzip.open(path, "rb") as stream:  # type: ignore[no-untyped-call]
+        text = _header_text(iter(lambda: stream.read(_BLOCK), b""))
+        try:
+            header = Header.fromstring(text)
+            axes = [int(header[f"NAXIS{axis}"]) for axis in range(1, int(header["NAXIS"]) + 1)]
+            bitpix = int(header["BITPIX"])
+            found = {key: header.get(key) for key in keys}
+            bzero = float(header.get("BZERO", 0.0))
+        except (KeyError, TypeError, VerifyError) as error:
+            raise ValueError(f"header: {error}") from None
+        if len(axes) != 2 or min(axes) < 1:
+            raise ValueError(f"it has {len(axes)} axes, not 2")
+        data_bytes = axes[0] * axes[1] * abs(bitpix) // 8
+        length, all_zero = _read_data(iter(lambda: stream.read(_CHUNK), b""), data_bytes)
+    expected = -(-data_bytes // _BLOCK) * _BLOCK
+    if length != expected:
+        raise ValueError(f"{length:,} bytes of data instead of {expected:,}")
+    return _with(
+        bare, shape=(axes[0], axes[1]), bitpix=bitpix, bzero=bzero, all_zero=all_zero,
+        header={key: _plain(value) for key, value in found.items()},
+    )  # fmt: skip
+
+
+def _header_text(blocks: Iterator[bytes]) -> bytes:
+    text = b""
+    for block in blocks:
+        if not text and not block.startswith(b"SIMPLE  ="):
+            raise ValueError("it does not begin with SIMPLE")
+        text += block
+        if any(block[card : card + 80].rstrip() == b"END" for card in range(0, len(block), 80)):
+            return text
+        if len(text) > _LONGEST_HEADER:
+            raise ValueError("the header has no END")
+    raise ValueError("it ends within the header")
+
+
+def _read_data(chunks: Iterator[bytes], data_bytes: int) -> tuple[int, bool]:
+    """Length of the data with its padding, and whether all of it is zero bytes (0 and 0.0 alike; not -0.0)."""
+    length, zero = 0, True
+    for chunk in chunks:
+        data = chunk[: max(0, data_bytes - length)]
+        zero = zero and data.count(0) == len(data)
+        length += len(chunk)
+    return length, zero
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    return value if isinstance(value, (str, int, float, bool)) else None
+
+
+def _with(facts: Facts, **changes: object) -> Facts:
+    return msgspec.structs.replace(facts, **changes)
+
+
+def main() -> None:
+    """Answer requests until stdin ends, which is also how a dead parent is noticed."""
+    decoder = msgspec.json.Decoder(Request)
+    for line in sys.stdin.buffer:
+        sys.stdout.buffer.write(msgspec.json.encode(inspect(decoder.decode(line))) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

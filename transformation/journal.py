@@ -1,0 +1,59 @@
+"""The job's append-only diary: one JSON object a line, whole lines only, readable after SIGKILL.
+
+Every event has `t` (UTC, ISO 8601), `run` (unique to one start of `lsst-trf`) and `event`; the rest depends on the
+event (`docs/reference/journal.md`).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+Fact = str | int | float | bool | None | list[str] | dict[str, str | int | float | None]
+
+
+class Journal:
+    """Writes events; safe for threads."""
+
+    def __init__(self, path: Path, run: str) -> None:
+        """Open for appending; a line that a killed run left half-written is ended first."""
+        self.path = path
+        self.run = run
+        self._lock = threading.Lock()
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            os.write(self._file, b"\n")
+
+    def write(self, event: str, **facts: Fact) -> None:
+        """Append one event. A disk that is full loses the event, never the job."""
+        line = msgspec.json.encode({"t": utc_now(), "run": self.run, "event": event, **facts}) + b"\n"
+        with self._lock, suppress(OSError):
+            os.write(self._file, line)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def utc_now() -> str:
+    """The time as the journal and the report write it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def read_journal(path: Path) -> Iterator[dict[str, object]]:
+    """All whole events of a journal, in order; lines that are no JSON objects are passed over."""
+    with path.open("rb") as lines:
+        for line in lines:
+            try:
+                event = msgspec.json.decode(line)
+            except msgspec.DecodeError:
+                continue
+            if isinstance(event, dict) and "event" in event:
+                yield event

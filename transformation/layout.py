@@ -1,0 +1,144 @@
+"""Names at the destination, and nothing else: which file of which job stands where.
+
+    BASE/USER/JOBNAME/v<visit>/<file>                          an image that may be seen
+    BASE/USER/JOBNAME/v<visit>/.<file>.<token>.part            an image that is not committed yet
+    BASE/USER/JOBNAME/v<visit>/.units/<unit>.json              the manifest that commits a unit
+    BASE/USER/JOBNAME/v<visit>/.units/<unit>.failed.json       a failure that no further try can change
+    BASE/USER/JOBNAME/v<visit>/.units/.<unit>.json.<token>.aside   a manifest that was found bad
+
+Names depend on the request alone: PanDA gives every retry a new job id.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote
+
+UNITS_FOLDER = ".units"
+_MANIFEST_SUFFIX = ".json"
+_FAILURE_SUFFIX = ".failed.json"
+_SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):(?=/)", re.IGNORECASE)
+_HOST = re.compile(r"[a-z][a-z0-9+.-]*:(//[^/]*)?/", re.IGNORECASE)
+# These decode what they are given; XRootD and bare paths take every byte but `/` as it is.
+_PERCENT_SCHEMES = frozenset({"file", "http", "https", "dav", "davs"})
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_VISIT_FOLDER = re.compile(r"v(?P<visit>[A-Za-z0-9_]+)")
+
+
+def join_url(base: str, *names: str) -> str:
+    """The location of a file under a folder, for bare paths and URLs of every scheme.
+
+    The base is never normalised: in `root://host//path` the double slash is what makes the path absolute.
+    """
+    match = _SCHEME.match(base)
+    head, question, query = base.partition("?") if match else (base, "", "")
+    if match and match["scheme"].lower() in _PERCENT_SCHEMES:
+        names = tuple(quote(name) for name in names)
+    slash = "" if head.endswith("/") else "/"
+    return f"{head}{slash}{'/'.join(names)}{question}{query}"
+
+
+def is_manifest(name: str) -> bool:
+    """True for the manifest of a unit among the names in a `.units` folder."""
+    return not name.startswith(".") and name.endswith(_MANIFEST_SUFFIX) and not name.endswith(_FAILURE_SUFFIX)
+
+
+def is_failure(name: str) -> bool:
+    """True for a failure record among the names in a `.units` folder."""
+    return not name.startswith(".") and name.endswith(_FAILURE_SUFFIX)
+
+
+def is_aside(name: str) -> bool:
+    """True for a manifest that was found bad and moved out of the way."""
+    return name.startswith(".") and name.endswith(".aside")
+
+
+def unit_of(name: str) -> str:
+    """The unit that a name in a `.units` folder, hidden or not, belongs to."""
+    return name.removeprefix(".").partition(".")[0]
+
+
+def manifest_name(unit: str) -> str:
+    """Under this name in its visit's `.units` folder a unit is committed."""
+    return f"{unit}{_MANIFEST_SUFFIX}"
+
+
+def failure_name(unit: str) -> str:
+    """Under this name stands the final failure of a unit."""
+    return f"{unit}{_FAILURE_SUFFIX}"
+
+
+def aside_name(unit: str, token: str) -> str:
+    """Where a bad manifest goes; the token is unique to the act of moving it."""
+    return f".{manifest_name(unit)}.{token}.aside"
+
+
+def visit_of_folder(name: str) -> str | None:
+    """`v87393588` -> `87393588`; None for any other folder."""
+    match = _VISIT_FOLDER.fullmatch(name)
+    return match["visit"] if match else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPlace:
+    """Where one job's images stand. Raises `ValueError` for a user or job that is not a plain word."""
+
+    base: str
+    """A folder: an absolute path or a URL."""
+    user: str
+    job: str
+
+    def __post_init__(self) -> None:
+        for word in (self.user, self.job):
+            if not _WORD.fullmatch(word):
+                message = f"not a name for a folder: {word!r}"
+                raise ValueError(message)
+
+    @property
+    def folder(self) -> str:
+        """The job's folder, one folder per visit in it."""
+        return join_url(self.base, self.user, self.job)
+
+    def visit_folder(self, visit: str) -> str:
+        """The folder of one visit's images."""
+        return join_url(self.base, self.user, self.job, f"v{visit}")
+
+    def file_url(self, visit: str, name: str) -> str:
+        """An image, or a temporary, of a visit."""
+        return join_url(self.base, self.user, self.job, f"v{visit}", name)
+
+    def units_folder(self, visit: str) -> str:
+        """The folder of a visit's manifests."""
+        return self.file_url(visit, UNITS_FOLDER)
+
+    def receipt_url(self, visit: str, name: str) -> str:
+        """A manifest, a failure record or a hidden name beside them."""
+        return join_url(self.base, self.user, self.job, f"v{visit}", UNITS_FOLDER, name)
+
+    def dataset(self, visit: str) -> str:
+        """The dataset of one visit's images in a catalog."""
+        return f"{self.job}/v{visit}"
+
+    def record_name(self, visit: str, name: str) -> str:
+        """An image's name in a catalog; bare PhoSim names repeat between jobs."""
+        return f"{self.job}/v{visit}/{name}"
+
+
+def place_of(location: str) -> tuple[JobPlace, str | None] | None:
+    """The job that a destination folder belongs to, and the visit if it is one visit's folder.
+
+    None if the last names cannot be a user's and a job's. A last name such as `v87393588` is taken for a visit's.
+    """
+    head, question, query = location.partition("?") if _SCHEME.match(location) else (location, "", "")
+    host = _HOST.match(head)
+    root = host.group() if host else ""
+    parts = head.removeprefix(root).rstrip("/").split("/")
+    visit = visit_of_folder(parts[-1])
+    if visit is not None:
+        parts.pop()
+    if len(parts) < 2 or not all(_WORD.fullmatch(part) for part in parts[-2:]):
+        return None
+    *above, user, job = parts
+    base = root + "".join(f"{part}/" for part in above) + question + query
+    return JobPlace(base=base, user=user, job=job), visit

@@ -1,0 +1,135 @@
+"""The seams: what the stages ask of storage, of the image catalog and of a simulator release.
+
+Every adapter passes the conformance suite of its port (`tests/conformance/`). Adapters classify what they meet and
+never repeat anything: repetition is a coat around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from transformation.model.failures import Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stat:
+    """What a storage knows of one file."""
+
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One file in a listed folder."""
+
+    name: str
+    size_bytes: int
+
+
+class StorageError(Exception):
+    """A storage could not do what was asked.
+
+    `transient` says whether the same call may succeed a little later; `failure` is the row for the report.
+    """
+
+    def __init__(self, failure: Failure, detail: str, *, transient: bool) -> None:
+        super().__init__(detail)
+        self.failure = failure
+        self.detail = detail
+        self.transient = transient
+
+
+class Missing(StorageError):
+    """The file is not there (and the storage is sure of it)."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(Failure.OUTPUT_MISSING, f"{url} does not exist", transient=False)
+
+
+class TooLarge(StorageError):
+    """The file is there, but larger than the reader is willing to hold."""
+
+    def __init__(self, url: str, *, limit_bytes: int) -> None:
+        detail = f"{url} is larger than {limit_bytes} bytes"
+        super().__init__(Failure.STORAGE_DAMAGED, detail, transient=False)
+
+
+class Storage(Protocol):
+    """Files at URLs of one scheme. Folders appear when a file is written into them."""
+
+    def stat(self, url: str) -> Stat | None:
+        """Size of the file; None if it is surely not there."""
+
+    def adler32(self, url: str) -> str:
+        """Checksum as the far end has it, eight lower-case hex digits. Raises `Missing`."""
+
+    def list(self, url: str) -> Sequence[Entry]:
+        """Files (not folders) directly in the folder; empty if the folder is not there."""
+
+    def folders(self, url: str) -> Sequence[str]:
+        """Names of the folders directly in the folder; empty if the folder is not there."""
+
+    def read(self, url: str, *, limit_bytes: int) -> bytes:
+        """The whole of a small file. Raises `Missing`, or `TooLarge` past the limit."""
+
+    def get(self, url: str, path: Path) -> None:
+        """Copy the file to a local path that does not exist yet. Raises `Missing`."""
+
+    def put(self, path: Path, url: str) -> None:
+        """Copy a local file to a name that nobody else uses; a failed copy leaves nothing that looks whole."""
+
+    def create(self, url: str, content: bytes) -> bool:
+        """Create the file with this content, all or nothing, unless it exists: True for exactly one caller."""
+
+    def rename(self, url: str, new_url: str) -> None:
+        """Give the file a new name in the same storage, replacing what is there. Raises `Missing`."""
+
+    def delete(self, url: str) -> None:
+        """Remove the file; no harm if it is not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """One image as the catalog knows it."""
+
+    name: str
+    """`JOBNAME/v<visit>/<file>`: bare PhoSim names repeat between jobs."""
+    dataset: str
+    """`JOBNAME/v<visit>`, one per visit."""
+    url: str
+    size_bytes: int
+    adler32: str
+    metadata: dict[str, str | int] = field(default_factory=dict)
+    """visit, sensor, amplifier, exposure, filter, job, user, attempt, release."""
+    replaces: tuple[str, ...] = ()
+    """adler32 of lost versions that this one was made again for: a catalog may exchange those, and no others."""
+
+
+class CatalogError(Exception):
+    """The catalog could not register or answer; see `StorageError` for the fields."""
+
+    def __init__(self, failure: Failure, detail: str, *, transient: bool) -> None:
+        super().__init__(detail)
+        self.failure = failure
+        self.detail = detail
+        self.transient = transient
+
+
+class Catalog(Protocol):
+    """Where images are registered so that others find them."""
+
+    def register(self, records: Sequence[FileRecord]) -> None:
+        """Register all, or none and raise. Repeating the same records is harmless.
+
+        Raises `CatalogError` with REGISTRATION_CONFLICT if a name is known with another size or checksum.
+        """
+
+    def known(self, dataset: str) -> Sequence[FileRecord]:
+        """All files of a dataset, ordered by name; empty for an unknown dataset."""
+
+    @property
+    def place(self) -> str:
+        """Where this catalog is, for the report."""

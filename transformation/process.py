@@ -1,0 +1,289 @@
+"""The only place that starts processes.
+
+Rules of this file: a command is a list, never text for a shell; every process leads its own session, and whatever it
+started is gone before its result is handed out (PhoSim's driver leaves writers behind when it is killed); a stop flag
+ends everything at once; waiting costs nothing (a blocking wait a process, one watchdog thread for all limits).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import psutil
+
+_TERM_GRACE_S = 0.3
+"""Between SIGTERM and SIGKILL: the simulators have nothing to save, and a pilot gives us three seconds in all."""
+_GROUP_GONE_S = 5.0
+"""How long to wait for a killed session to disappear before going on without it."""
+_TICK_S = 0.5
+_PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
+"""Lets a helper find this package, installed or not."""
+
+
+class EndedBy(StrEnum):
+    """Why a process is over."""
+
+    ITSELF = "itself"
+    WALL_LIMIT = "wall limit"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A process to run."""
+
+    argv: tuple[str, ...]
+    folder: Path
+    """Working directory."""
+    stdout: Path
+    stderr: Path
+    stdin: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """The whole environment of the process, nothing is inherited."""
+    wall_limit_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What became of a process and of all it started."""
+
+    exit_status: int | None
+    """None if a signal ended it."""
+    signal: int | None
+    ended_by: EndedBy
+    wall_s: float
+    cpu_s: float
+    max_rss_bytes: int
+
+    @property
+    def good(self) -> bool:
+        """True if it ended by itself with status 0 (which with PhoSim proves little)."""
+        return self.ended_by is EndedBy.ITSELF and self.exit_status == 0
+
+    def __str__(self) -> str:
+        if self.ended_by is not EndedBy.ITSELF:
+            return f"stopped ({self.ended_by}) after {self.wall_s:.1f} s"
+        if self.signal is not None:
+            return f"killed by {signal.Signals(self.signal).name} after {self.wall_s:.1f} s"
+        return f"exit status {self.exit_status} after {self.wall_s:.1f} s"
+
+
+class StartFailed(Exception):
+    """The program could not be started at all; `str()` says which and why."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Running:
+    pid: int
+    """Also the id of its session and process group."""
+    deadline: float | None
+    """`time.monotonic` of the wall limit."""
+    ended_by: EndedBy = EndedBy.ITSELF
+
+
+class Processes:
+    """Runs processes for several threads and can stop them all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[int, _Running] = {}
+        self._stopping = threading.Event()
+        self._closing = threading.Event()
+        self._watchdog: threading.Thread | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """True once `stop` was called."""
+        return self._stopping.is_set()
+
+    def run(self, command: Command) -> Finished:
+        """Run to the end, or to a limit, or to `stop`; blocks. Raises `StartFailed`."""
+        started = time.monotonic()
+        with self._started(command, started) as running:
+            # Left unreaped until its session is empty: the number cannot be given to a stranger meanwhile.
+            os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+            end_session(running.pid)
+        _, status, usage = os.wait4(running.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        return Finished(
+            exit_status=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            ended_by=running.ended_by,
+            wall_s=time.monotonic() - started,
+            cpu_s=usage.ru_utime + usage.ru_stime,
+            # Linux counts ru_maxrss in units of 1024 bytes.
+            max_rss_bytes=usage.ru_maxrss * 1024,
+        )
+
+    def stop(self) -> None:
+        """End every process now and let none start; returns when their signals are sent."""
+        self._stopping.set()
+        if self._end_all(signal.SIGTERM):
+            time.sleep(_TERM_GRACE_S)
+            self._end_all(signal.SIGKILL)
+
+    def _end_all(self, number: int) -> bool:
+        with self._lock:
+            for one in self._running.values():
+                one.ended_by = EndedBy.STOP
+                _signal_group(one.pid, number)
+            return bool(self._running)
+
+    def close(self) -> None:
+        """Let the watchdog end."""
+        self._closing.set()
+        if self._watchdog is not None:
+            self._watchdog.join()
+
+    @contextmanager
+    def _started(self, command: Command, now: float) -> Iterator[_Running]:
+        """Start the process; `stop` and the watchdog see it until the block ends."""
+        with self._lock:
+            if self.stopping:
+                raise StartFailed("the job is stopping")
+            pid = _spawn(command)
+            deadline = None if command.wall_limit_s is None else now + command.wall_limit_s
+            running = _Running(pid=pid, deadline=deadline)
+            self._running[pid] = running
+            self._watch()
+        try:
+            yield running
+        finally:
+            with self._lock:
+                del self._running[pid]
+
+    def _watch(self) -> None:
+        if self._watchdog is None:
+            self._watchdog = threading.Thread(target=self._enforce_limits, name="watchdog", daemon=True)
+            self._watchdog.start()
+
+    def _enforce_limits(self) -> None:
+        while not self._closing.wait(_TICK_S):
+            now = time.monotonic()
+            with self._lock:
+                late = [one for one in self._running.values() if one.deadline is not None and now > one.deadline]
+                for one in late:
+                    # A second look at the same process must not say "wall limit" of one that `stop` has ended.
+                    one.ended_by = EndedBy.WALL_LIMIT if one.ended_by is EndedBy.ITSELF else one.ended_by
+                    _signal_group(one.pid, signal.SIGKILL)
+
+
+def end_session(session: int) -> None:
+    """Kill whatever is left of a session whose leader is over, and wait until it is gone."""
+    end = time.monotonic() + _GROUP_GONE_S
+    while (members := _session_members(session)) and time.monotonic() < end:
+        for member in members:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(member, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _spawn(command: Command) -> int:
+    """Start the program as leader of a new session; its standard streams are files only."""
+    with (
+        (command.stdin or Path(os.devnull)).open("rb") as stdin,
+        command.stdout.open("ab") as stdout,
+        command.stderr.open("ab") as stderr,
+    ):
+        try:
+            process = subprocess.Popen(
+                command.argv,
+                cwd=command.folder,
+                env=dict(command.environment),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StartFailed(f"{command.argv[0]} cannot be started: {error.strerror}") from None
+    # The thread that called `run` reaps it with wait4, which also tells CPU time and peak memory.
+    process.returncode = 0
+    return process.pid
+
+
+def _signal_group(group: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _session_members(session: int) -> list[int]:
+    """Living processes of a session, also those that left its process group; zombies do not count."""
+    members = []
+    for pid in psutil.pids():
+        with suppress(psutil.Error, ProcessLookupError, PermissionError):
+            if os.getsid(pid) == session and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                members.append(pid)
+    return members
+
+
+class HelperFailed(Exception):
+    """A helper process did not answer; `str()` says how it ended."""
+
+
+class Helper:
+    """One of our own modules in a child process that answers a line with a line.
+
+    Started at the first question and again after a failure; ends when its stdin is closed, also if we are killed.
+    """
+
+    def __init__(self, module: str, log: Path) -> None:
+        self._argv = (sys.executable, "-m", module)
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def warm_up(self) -> None:
+        """Start the process, so that the first answer does not wait for its imports."""
+        self._ensure()
+
+    def ask(self, question: bytes, *, timeout_s: float) -> bytes:
+        """The answer to one line; raises `HelperFailed`, after which the next question finds a new process."""
+        process = self._ensure()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(question + b"\n")
+            process.stdin.flush()
+            silent = not select.select([process.stdout], [], [], timeout_s)[0]
+            answer = b"" if silent else process.stdout.readline()
+        except OSError:
+            answer, silent = b"", False
+        if not answer.endswith(b"\n"):
+            self.close()
+            ended = f"gave no answer in {timeout_s:.0f} s" if silent else f"ended with {process.returncode}"
+            raise HelperFailed(f"{' '.join(self._argv[1:])} {ended}, see {self._log}")
+        return answer
+
+    def close(self) -> None:
+        """End the process; safe to call from another thread to interrupt `ask`."""
+        if (process := self._process) is not None:
+            self._process = None
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                with suppress(OSError):
+                    if stream is not None:
+                        stream.close()
+
+    def _ensure(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    self._argv,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env={**os.environ, "PYTHONPATH": _PACKAGE_PARENT},
+                )
+        return self._process

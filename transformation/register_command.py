@@ -1,0 +1,33 @@
+"""`lsst-trf register LOCATION`: replay what is committed into the catalog, any number of times."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from transformation.layout import place_of
+from transformation.model.failures import Failed, Failure, JobError
+from transformation.register import register_location
+from transformation.wiring import catalog_for, open_site, storage_for
+
+
+def register(parsed: Namespace) -> int:
+    """Run the command; the exit code. Raises `JobError`."""
+    site = open_site(parsed.site)
+    location = parsed.location if "://" in parsed.location else str(Path(parsed.location).absolute())
+    found = place_of(location)
+    if found is None:
+        raise JobError(Failure.USAGE, f"{location} is not BASE/USER/JOBNAME or a visit below it")
+    catalog = catalog_for(site, found[0].base)
+    if catalog is None:
+        raise JobError(Failure.SITE_INVALID, f"site {site.name} has no catalog")
+    result = register_location(storage_for(location), catalog, location)
+    if isinstance(result, Failed):
+        raise JobError(result.failure, result.detail)
+    files = sum(len(manifest.files) for manifest in result.manifests)
+    print(f"{len(result.manifests)} units, {files} files are registered in {catalog.place}")
+    for reason in result.skipped:
+        print(f"skipped: {reason}")
+    if result.skipped:
+        raise JobError(Failure.PARTIAL, f"{len(result.skipped)} units are not registered")
+    return 0

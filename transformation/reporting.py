@@ -1,0 +1,170 @@
+"""Keep `jobReport.json` and `payload_error_report.json` true from the first second to the last.
+
+Both are written when the job starts, as they should read if it is killed; the report is renewed while it runs, and both
+are settled at the end. A report can always be read whole: files are replaced, never edited.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+
+from transformation import __version__
+from transformation.destination import Destination
+from transformation.journal import utc_now
+from transformation.ledger import Ledger
+from transformation.model.failures import Failed, Failure
+from transformation.model.report import JobReport, PayloadErrorReport, ReleaseReport, VisitReport
+from transformation.model.spec import JobSpec
+from transformation.model.work import Unit
+from transformation.resources import Share
+from transformation.simulator.release import Release
+from transformation.stage_in import StagedVisit
+from transformation.workdir import WorkDir, write_whole
+
+_RENEW_S = 2.0
+LONGEST_DIAGNOSIS = 256
+"""PanDA cuts a diagnosis there (pilot 3, `exeErrorDiag`)."""
+
+
+class Reporter:
+    """Holds the report and writes it."""
+
+    def __init__(self, workdir: WorkDir, ledger: Ledger, run: str) -> None:
+        self._workdir = workdir
+        self._ledger = ledger
+        self._begun = time.monotonic()
+        self._written = 0.0
+        self.report = JobReport(
+            exit_code=Failure.TERMINATED.code,
+            exit_acronym=Failure.TERMINATED.name,
+            exit_msg="the job is running, or was killed before it could say more",
+            run=run,
+            started=utc_now(),
+            host=platform.node(),
+            version=__version__,
+        )
+
+    def begin(self) -> None:
+        """Write both files for the case that this is the last thing we ever do."""
+        self._write()
+        self._write_error(self.report.exit_code, self.report.exit_msg)
+
+    def asked(self, spec: JobSpec, site: str, share: Share, execution_number: int | None) -> None:
+        """What is asked for."""
+        report = self.report
+        report.name, report.user, report.site = spec.name, spec.user, site
+        report.task, report.comment = spec.task or "", spec.comment or ""
+        report.attempt = execution_number
+        report.panda = _panda(os.environ)
+        report.resource.cores, report.resource.memory_bytes = share.cores, share.memory_bytes
+        self._write()
+
+    def planned(self, release: Release, visits: Sequence[StagedVisit], units: Sequence[Unit]) -> None:
+        """What will be made, and warnings about the inputs."""
+        self.report.release = ReleaseReport(
+            name=release.name, root=str(release.root), manifest_sha256=release.manifest_sha256
+        )
+        several = len(visits) > 1
+        self.report.warnings = [
+            f"visit {staged.visit}: {warning}" if several else warning
+            for staged in visits
+            for warning in staged.catalog.warnings
+        ]
+        self._visits = visits
+        self._n_units = len(units)
+
+    def placed(self, destination: Destination) -> None:
+        """Where images go."""
+        self.report.catalog = destination.catalog.place if destination.catalog else ""
+        self.report.visits = [
+            VisitReport(
+                visit=staged.visit,
+                dataset=destination.place.dataset(staged.visit),
+                place=destination.place.visit_folder(staged.visit),
+                digest=staged.digest,
+                request=dict(staged.identity),
+                defaults_used={
+                    key: value for key, value in staged.catalog.header.items() if key not in staged.catalog.given
+                },
+            )
+            for staged in self._visits
+        ]
+
+    def running(self, units_at_once: int) -> None:
+        """Simulation begins."""
+        self.report.resource.units_at_once = units_at_once
+
+    def tick(self) -> None:
+        """Renew the report now and then."""
+        if time.monotonic() - self._written > _RENEW_S:
+            self._write()
+
+    def end(self, failed: Failed | None) -> JobReport:
+        """Settle both files; the report as written."""
+        report = self.report
+        report.ended = utc_now()
+        if failed is None:
+            report.exit_code, report.exit_acronym, report.exit_msg, report.state = 0, "OK", "OK", "done"
+        else:
+            row = failed.failure
+            report.exit_code, report.exit_acronym, report.exit_msg = row.code, row.name, diagnosis(failed)
+            report.state = _state(row)
+        self._write()
+        if failed is None:
+            with suppress(OSError):
+                self._workdir.error_report.unlink(missing_ok=True)
+        else:
+            self._write_error(report.exit_code, report.exit_msg)
+        return report
+
+    def _write(self) -> None:
+        report = self.report
+        report.units = self._ledger.units()
+        report.missing = [unit.id for unit in report.units if unit.state not in {"committed", "empty"}]
+        totals = report.resource
+        totals.wall_s = round(time.monotonic() - self._begun, 3)
+        totals.cpu_s = round(sum(unit.cpu_s for unit in report.units), 3)
+        totals.max_rss_bytes = max((unit.max_rss_bytes for unit in report.units), default=0)
+        totals.output_bytes = sum(file.size for unit in report.units for file in unit.files if unit.made_in_this_run)
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        totals.wrapper_cpu_s = round(own.ru_utime + own.ru_stime, 3)
+        totals.wrapper_max_rss_bytes = own.ru_maxrss * 1024
+        with suppress(OSError):  # a full disk must not end a job that goes on well
+            write_whole(self._workdir.report, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+        self._written = time.monotonic()
+
+    def _write_error(self, code: int, text: str) -> None:
+        with suppress(OSError):
+            error = PayloadErrorReport(error_code=code, error_diag=text)
+            write_whole(self._workdir.error_report, msgspec.json.encode(error) + b"\n")
+
+
+def diagnosis(failed: Failed) -> str:
+    """What PanDA shows of a failure: one line, cut at its limit, the remedy kept."""
+    row = failed.failure
+    detail = " ".join(failed.detail.split())
+    room = LONGEST_DIAGNOSIS - len(row.name) - len(row.action) - len(": ; ")
+    return f"{row.name}: {detail if len(detail) <= room else detail[: room - 3] + '...'}; {row.action}"
+
+
+def _state(failure: Failure) -> Literal["partial", "failed", "terminated"]:
+    match failure:
+        case Failure.TERMINATED | Failure.DEADLINE:
+            return "terminated"
+        case Failure.PARTIAL | Failure.PARTIAL_MORE_RESOURCES | Failure.PARTIAL_FINAL:
+            return "partial"
+        case _:
+            return "failed"
+
+
+def _panda(environment: Mapping[str, str]) -> dict[str, str]:
+    names = ("PANDAID", "PanDA_TaskID", "PILOT_SITENAME", "PILOT_VERSION")
+    return {name: environment[name] for name in names if name in environment}

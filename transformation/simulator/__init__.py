@@ -1,0 +1,1 @@
+"""Simulator releases: found, described, and driven stage by stage."""

@@ -1,0 +1,222 @@
+"""Bring the request's inputs here and read them: catalogs and physics commands of each visit.
+
+Nothing is started before every input of every visit has been found good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import msgspec
+
+from transformation.instance_catalog import (
+    CatalogFault,
+    CatalogInvalid,
+    CommandsInvalid,
+    InstanceCatalog,
+    PhysicsCommands,
+    read_defaults,
+    read_instance_catalogs,
+    read_physics_commands,
+)
+from transformation.model.failures import Failure, JobError
+from transformation.model.spec import CatalogItem, InlineCommands, JobSpec, VisitItem, catalog_item
+from transformation.planning import VisitFacts, has_sky
+from transformation.simulator.release import Release
+from transformation.workdir import VisitDir
+
+_FAILURE_OF_FAULT = {
+    CatalogFault.MALFORMED: Failure.CATALOG_INVALID,
+    CatalogFault.CONFLICT: Failure.CATALOG_CONFLICT,
+    CatalogFault.INCLUDE_REFUSED: Failure.PATH_REFUSED,
+    CatalogFault.INCLUDE_MISSING: Failure.CATALOG_MISSING,
+    CatalogFault.UNREADABLE: Failure.CATALOG_INVALID,
+}
+_LARGEST_COMMANDS_BYTES = 1_000_000
+_RELEASE_EXAMPLE = re.compile(r"\$\(PHOSIMDIR\)/examples/(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedVisit:
+    """One visit's inputs, read and found good."""
+
+    index: int
+    catalog: InstanceCatalog
+    commands: PhysicsCommands
+    facts: VisitFacts
+    digest: str
+    """sha256 of `identity`."""
+    identity: Mapping[str, object]
+    """What decides the pixels: catalogs, commands, seed, release, amplifiers."""
+
+    @property
+    def visit(self) -> str:
+        """obshistid with extraid, as in all names."""
+        return self.facts.visit
+
+
+def stage_in(
+    spec: JobSpec, base: Path, release: Release, folders: Sequence[VisitDir | None], spool: Path
+) -> list[StagedVisit]:
+    """Read all visits of the request.
+
+    `folders` holds, for each visit, where the simulator's input is written, or None to check only. Raises `JobError`.
+    """
+    defaults = read_defaults(release.default_instcat)
+    visits = [
+        _stage_visit(item, index, spec, base, release, folder, spool, defaults)
+        for index, (item, folder) in enumerate(zip(spec.visit_items(), folders, strict=True))
+    ]
+    seen: dict[str, int] = {}
+    for staged in visits:
+        if staged.visit in seen:
+            raise JobError(
+                Failure.SPEC_INVALID,
+                f"'visits': {seen[staged.visit] + 1} and {staged.index + 1} are both obshistid {staged.visit};"
+                " give each image its own",
+            )
+        seen[staged.visit] = staged.index
+    return visits
+
+
+def _stage_visit(
+    item: VisitItem, index: int, spec: JobSpec, base: Path, release: Release, folder: VisitDir | None, spool: Path,
+    defaults: Mapping[str, str],
+) -> StagedVisit:  # fmt: skip
+    commands = _read_commands(item.commands or [], base, release)
+    items = [catalog_item(entry) for entry in item.catalogs]
+    paths = [_locate_catalog(entry, base) for entry in items]
+    if folder is not None:
+        folder.root.mkdir(parents=True, exist_ok=True)
+    try:
+        catalog = read_instance_catalogs(
+            paths,
+            names=[entry.url for entry in items],
+            defaults=defaults,
+            objects_out=None if folder is None else folder.objects,
+            spool=spool,
+        )
+    except CatalogInvalid as error:
+        raise JobError(_FAILURE_OF_FAULT[error.kind], str(error)) from None
+    identity = _identity(catalog, commands, spec, release)
+    return StagedVisit(
+        index=index,
+        catalog=catalog,
+        commands=commands,
+        facts=_facts(catalog, commands),
+        digest=hashlib.sha256(msgspec.json.encode(identity, order="sorted")).hexdigest(),
+        identity=identity,
+    )
+
+
+def _locate_catalog(item: CatalogItem, base: Path) -> Path:
+    path = local_path(item.url, base, "catalogs")
+    try:
+        size_bytes = path.stat().st_size
+        if not path.is_file():
+            raise JobError(Failure.CATALOG_MISSING, f"catalog {item.url} is not a file")
+        if item.size is not None and size_bytes != item.size:
+            detail = f"catalog {item.url} has {size_bytes:,} bytes, not {item.size:,}"
+            raise JobError(Failure.CATALOG_CHANGED, detail)
+        if item.adler32 is not None and (found := _adler32(path)) != item.adler32.lower():
+            detail = f"catalog {item.url} has adler32 {found}, not {item.adler32.lower()}"
+            raise JobError(Failure.CATALOG_CHANGED, detail)
+    except (FileNotFoundError, NotADirectoryError):
+        raise JobError(Failure.CATALOG_MISSING, f"catalog {item.url} does not exist ({path})") from None
+    except OSError as error:
+        raise JobError(Failure.CATALOG_UNREACHABLE, f"catalog {item.url}: {error.strerror}") from None
+    return path
+
+
+def _adler32(path: Path) -> str:
+    import zlib
+
+    value = 1
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            value = zlib.adler32(chunk, value)
+    return f"{value:08x}"
+
+
+def local_path(location: str, base: Path, key: str) -> Path:
+    """The path that a location of the spec means on this machine. Raises `JobError` for other schemes."""
+    if any(ord(character) < 0x20 for character in location):
+        raise JobError(Failure.SPEC_INVALID, f"'{key}': {location!r} holds control characters")
+    if location.startswith("rucio:"):
+        raise JobError(Failure.STORAGE_UNKNOWN, f"'{key}': no adapter for {location}; known: file")
+    scheme, found, rest = location.partition("://")
+    if not found:
+        return base / location.removeprefix("file:")
+    if scheme != "file" or not rest.startswith("/"):
+        raise JobError(Failure.STORAGE_UNKNOWN, f"'{key}': no adapter for {location}; known: file:///path, bare paths")
+    return Path(unquote(rest))
+
+
+def _read_commands(items: Sequence[str | InlineCommands], base: Path, release: Release) -> PhysicsCommands:
+    texts = [_command_text(item, base, release) for item in items]
+    try:
+        return read_physics_commands(texts)
+    except CommandsInvalid as error:
+        raise JobError(Failure.COMMANDS_INVALID, str(error)) from None
+
+
+def _command_text(item: str | InlineCommands, base: Path, release: Release) -> tuple[str, str]:
+    """Name and text of one entry of `commands`."""
+    if isinstance(item, InlineCommands):
+        return "inline commands", item.inline
+    path = _command_path(item, base, release)
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_LARGEST_COMMANDS_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise JobError(Failure.COMMANDS_INVALID, f"'commands': {item}: {reason}") from None
+    if len(content) > _LARGEST_COMMANDS_BYTES:
+        raise JobError(Failure.COMMANDS_INVALID, f"'commands': {item} is larger than {_LARGEST_COMMANDS_BYTES:,} bytes")
+    return item, content.decode("utf-8", errors="replace")
+
+
+def _command_path(item: str, base: Path, release: Release) -> Path:
+    if "$" not in item:
+        return local_path(item, base, "commands")
+    found = _RELEASE_EXAMPLE.fullmatch(item)
+    if found is None:
+        detail = f"'commands': in {item!r} only $(PHOSIMDIR)/examples/NAME is filled in"
+        raise JobError(Failure.COMMANDS_INVALID, detail)
+    path = release.root / "examples" / found["name"]
+    if not path.is_file():
+        offered = ", ".join(sorted(path.name for path in path.parent.glob("*"))) or "none"
+        detail = f"'commands': release {release.name} has no example '{found['name']}'; it has {offered}"
+        raise JobError(Failure.COMMANDS_INVALID, detail)
+    return path
+
+
+def _facts(catalog: InstanceCatalog, commands: PhysicsCommands) -> VisitFacts:
+    return VisitFacts(
+        visit=f"{catalog.obshistid}{commands.extraid}",
+        filter=catalog.filter,
+        seed=catalog.seed,
+        nsnap=catalog.nsnap,
+        vistime_s=catalog.vistime_s,
+        has_sky=has_sky(commands.values, catalog.telconfig),
+        centroids=commands.centroidfile,
+        throughput=commands.throughputfile,
+    )
+
+
+def _identity(
+    catalog: InstanceCatalog, commands: PhysicsCommands, spec: JobSpec, release: Release
+) -> dict[str, object]:
+    return {
+        "catalogs_sha256": list(catalog.sha256),
+        "commands_sha256": hashlib.sha256("\n".join(commands.lines).encode()).hexdigest(),
+        "seed": catalog.seed,
+        "release": release.name,
+        "release_sha256": release.manifest_sha256,
+        "amplifiers": spec.amplifiers,
+    }

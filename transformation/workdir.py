@@ -1,0 +1,158 @@
+"""The name of every path that the job makes on the worker; nothing outside these folders is touched."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformation.model.failures import Failure, JobError
+from transformation.model.work import Unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkDir:
+    """The work folder, and the scratch folder that may stand elsewhere."""
+
+    root: Path
+    scratch: Path
+
+    @property
+    def report(self) -> Path:
+        """The job report (name: contract with PanDA's report readers)."""
+        return self.root / "jobReport.json"
+
+    @property
+    def error_report(self) -> Path:
+        """Read by pilot 3 before anything else (`control/payload.py`)."""
+        return self.root / "payload_error_report.json"
+
+    @property
+    def journal(self) -> Path:
+        """The diary."""
+        return self.root / "journal.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        """What simulator and helpers printed."""
+        return self.root / "logs"
+
+    @property
+    def shim(self) -> Path:
+        """Holds the `condor_submit_dag` that PhoSim's grid mode calls."""
+        return self.scratch / "shim"
+
+    @property
+    def inputs(self) -> Path:
+        """Fetched catalogs and command files."""
+        return self.scratch / "inputs"
+
+    def visit(self, index: int) -> VisitDir:
+        """Folders of the visit with that place in the request."""
+        return VisitDir(root=self.scratch / f"visit-{index}", logs=self.logs)
+
+    def prepare(self) -> None:
+        """Make the folders; what a killed run left in scratch goes. Raises `JobError` WORKDIR_UNUSABLE."""
+        try:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            for folder in (self.logs, self.shim, self.inputs):
+                folder.mkdir(parents=True, exist_ok=True)
+            shim = self.shim / "condor_submit_dag"
+            shim.write_text("#!/bin/sh\n# PhoSim's grid mode submits here; lsst-trf runs the jobs itself.\nexit 0\n")
+            shim.chmod(0o755)
+        except OSError as error:
+            raise JobError(Failure.WORKDIR_UNUSABLE, f"{error.filename}: {error.strerror}") from None
+
+    def clear(self) -> None:
+        """Remove scratch."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitDir:
+    """Folders of one visit."""
+
+    root: Path
+    logs: Path
+
+    @property
+    def catalog(self) -> Path:
+        """The header file we write for the simulator; it includes `objects`."""
+        return self.root / "visit.txt"
+
+    @property
+    def objects(self) -> Path:
+        """All object lines of the visit."""
+        return self.root / "objects.txt"
+
+    @property
+    def commands(self) -> Path:
+        """The merged physics commands."""
+        return self.root / "commands.txt"
+
+    @property
+    def work(self) -> Path:
+        """PhoSim's work folder."""
+        return self.root / "work"
+
+    @property
+    def output(self) -> Path:
+        """PhoSim's output folder, which must exist."""
+        return self.root / "output"
+
+    def attempt(self, unit: Unit, number: int) -> Path:
+        """Fresh folder of one attempt at a unit."""
+        return self.root / "units" / unit.id / f"attempt-{number}"
+
+    def unit(self, unit: Unit) -> Path:
+        """Holds all attempts at a unit."""
+        return self.root / "units" / unit.id
+
+    def set_up_log(self, name: str, attempt: int) -> Path:
+        """Log of a visit-level step, without ending."""
+        return self._log(self.logs / self.root.name / f"{name}-{attempt}")
+
+    def unit_log(self, unit: Unit, name: str, attempt: int) -> Path:
+        """Log of a unit's step, without ending."""
+        return self._log(self.logs / unit.id / f"attempt-{attempt}" / name)
+
+    def _log(self, path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def open_workdir(root: Path, scratch: Path | None) -> tuple[WorkDir, int]:
+    """The work folder, made if need be, and the lock that keeps other jobs out of it for as long as it is open.
+
+    Raises `JobError` WORKDIR_UNUSABLE or WORKDIR_BUSY.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise JobError(Failure.WORKDIR_UNUSABLE, f"{root}: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise JobError(Failure.WORKDIR_BUSY, f"{root} is in use by another lsst-trf") from None
+    except OSError:
+        # Some network file systems cannot lock; the pilot gives each job its own folder anyway.
+        pass
+    own = root.absolute() / "scratch" if scratch is None else scratch / f"lsst-trf-{os.getuid()}-{os.getpid()}"
+    return WorkDir(root=root.absolute(), scratch=own), lock
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file in one step, so that a reader finds the old or the new text, never half of it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
