@@ -45,6 +45,8 @@ $(VENV)/.demo: pyproject.toml | tools
 	@test -x $(BIN)/python || python3 -m venv $(VENV)
 	@echo "installing the package and the simulator's libraries into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[quicksim,examples]'
+	@# An editable install leaves compiling to the first start; a job's start should not pay for it.
+	@$(BIN)/python -m compileall -q transformation site_configs
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.demo

@@ -52,7 +52,7 @@ def make_atmosphere(settings: Settings) -> None:
     ]
     for layer, height_km in enumerate(HEIGHTS_KM):
         lines += ["", *_layer_lines(layer, height_km, seeings[layer], draw)]
-    lines += [f"atmospherefile {layer} atmospherescreen_{visit}_{layer}" for layer in range(len(HEIGHTS_KM))]
+    lines += ["", *(f"atmospherefile {layer} atmospherescreen_{visit}_{layer}" for layer in range(len(HEIGHTS_KM)))]
     lines += [f"cloudfile {layer} cloudscreen_{visit}_{layer}" for layer in CLOUD_LAYERS]
     lines += [f"zenith_v {draw.gauss(DARK_ZENITH_V, 0.01):.3f}"]
     Path(f"atmosphere_{visit}.pars").write_text("\n".join(lines) + "\n", encoding="ascii")

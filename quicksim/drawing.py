@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.float32]
 
 PHOTONS_AT_ONCE = 500_000
+ROWS_AT_ONCE = 256
 BRIGHT_POINT_ELECTRONS = 30_000.0
 BRIGHT_GALAXY_ELECTRONS = 200_000.0
 """Above these, drawing the profile is cheaper than shooting its photons."""
@@ -91,11 +92,12 @@ class Tally:
         self.columns += np.bincount(members, columns, objects)
         self.rows += np.bincount(members, rows, objects)
 
-    def add_stamp(self, member: int, stamp: Floats, box: Box) -> None:
-        """Count the electrons of a drawn profile."""
+    def add_stamp(self, member: int, stamp: Floats, first_column: int, first_row: int) -> None:
+        """Count the electrons of a part of the chip."""
+        rows, columns = stamp.shape
         self.electrons[member] += stamp.sum()
-        self.columns[member] += stamp.sum(axis=0) @ np.arange(box.left, box.right)
-        self.rows[member] += stamp.sum(axis=1) @ np.arange(box.bottom, box.top)
+        self.columns[member] += stamp.sum(axis=0) @ np.arange(first_column, first_column + columns)
+        self.rows[member] += stamp.sum(axis=1) @ np.arange(first_row, first_row + rows)
 
 
 @dataclass(frozen=True)
@@ -195,21 +197,23 @@ class Canvas:
         if box is not None:
             self._expose(galaxy, box, _galaxy_profile(galaxy, box, self.psf), random)
 
-    def _expose(self, one: Batch, box: Box, expected: Floats, random: np.random.Generator) -> None:
-        """Add the light of one object with its noise."""
-        stamp = random.poisson(np.maximum(expected, 0)).astype(np.float64)
-        self.pixels[box.bottom : box.top, box.left : box.right] += stamp
-        self.tally.add_stamp(int(one.members[0]), stamp, box)
+    def _expose(self, one: Batch, box: Box, expected: Floats | Pixels, random: np.random.Generator) -> None:
+        """Add the light of one object with its noise, some rows at a time: a galaxy may cover the whole chip."""
+        for first in range(0, len(expected), ROWS_AT_ONCE):
+            stamp = random.poisson(np.maximum(expected[first : first + ROWS_AT_ONCE], 0)).astype(np.float64)
+            rows = slice(box.bottom + first, box.bottom + first + len(stamp))
+            self.pixels[rows, box.left : box.right] += stamp
+            self.tally.add_stamp(int(one.members[0]), stamp, box.left, rows.start)
 
 
 def _pieces(batch: Batch) -> Iterator[Batch]:
     """A batch in parts of about as many photons as are shot at once."""
     part = (np.cumsum(batch.electrons) // PHOTONS_AT_ONCE).astype(np.int64)
-    for number in np.unique(part):
+    for number in sorted(set(part.tolist())):
         yield batch.take(part == number)
 
 
-def _galaxy_profile(galaxy: Batch, box: Box, psf: Psf) -> Floats:
+def _galaxy_profile(galaxy: Batch, box: Box, psf: Psf) -> Pixels:
     """Electrons of a galaxy in each pixel of a box, on average."""
     try:
         import galsim
@@ -223,7 +227,7 @@ def _galaxy_profile(galaxy: Batch, box: Box, psf: Psf) -> Floats:
     profile = profile.transform(*galaxy.matrices[0].ravel()).withFlux(galaxy.electrons[0])
     seen = galsim.Convolve(profile, galsim.Moffat(psf.beta, fwhm=psf.fwhm_pixels, gsparams=accuracy), gsparams=accuracy)
     # GalSim counts its pixels with both ends.
-    image = galsim.ImageD(galsim.BoundsI(box.left, box.right - 1, box.bottom, box.top - 1))
+    image = galsim.ImageF(galsim.BoundsI(box.left, box.right - 1, box.bottom, box.top - 1))
     centre = galsim.PositionD(galaxy.x[0], galaxy.y[0])
     if seen.getGoodImageSize(1.0) <= LARGEST_FFT_PIXELS:
         seen.drawImage(image, center=centre, scale=1.0)

@@ -178,7 +178,7 @@ def describe(root: Path, *, tiny: bool) -> dict[str, object]:
         "driver": "phosim.py",
         "grid_mode": True,
         "instrument": "lsst",
-        "memory_bytes": (120 if tiny else 450) * MEGABYTE,
+        "memory_bytes": (220 if tiny else 400) * MEGABYTE,
         "visit_scratch_bytes": 5 * MEGABYTE,
         "unit_scratch_bytes": (2 if tiny else 140) * MEGABYTE,
         "options": {"threads": True, "checkpoint": True},

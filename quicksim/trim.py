@@ -52,6 +52,8 @@ class Reader:
         """Note position, magnitude and half-light radius of one object line."""
         words = line.split()
         try:
+            if words[0] != "object":
+                raise ValueError(line)
             self.ra_deg, self.dec_deg, self.magnitude = float(words[2]), float(words[3]), float(words[4])
             kind = words[SPATIAL_WORD]
             self.size_arcsec = float(words[SPATIAL_WORD + 1]) * HALF_LIGHT_OF_SIGMA if kind in SHAPES else 0.0

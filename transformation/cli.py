@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import sys
-import tempfile
 import threading
-import traceback
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -64,6 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _new_run() -> str:
+    """A name for this start of `lsst-trf` that no other has: it marks temporaries at the destination."""
+    return os.urandom(6).hex()
+
+
 def complain(failed: Failed) -> int:
     """Print the failure, last line as the PanDA pilot reads it from stderr; the exit code."""
     first, *more = failed.detail.splitlines() or [""]
@@ -84,7 +86,7 @@ def _run(parsed: Namespace) -> int:
     except JobError as error:
         site, site_failed = Site(name=parsed.site), error.failed
     workdir, _lock = open_workdir(Path(parsed.workdir), default_scratch(site))
-    journal = Journal(workdir.journal, secrets.token_hex(6))
+    journal = Journal(workdir.journal, _new_run())
     narrator = open_narrator()
     ledger = Ledger(journal, narrator.unit_event)
     reporter = Reporter(workdir, ledger, journal.run)
@@ -141,6 +143,8 @@ def _run_to_verdict(
     except (Terminated, KeyboardInterrupt) as error:
         return Failed(failure=Failure.TERMINATED, detail=f"{str(error) or 'interrupted'}; {summary(ledger)}")
     except Exception as error:  # noqa: BLE001 - the border: a bug becomes a report like any other failure
+        import traceback
+
         journal.write("bug", traceback=traceback.format_exc())
         return Failed(failure=Failure.INTERNAL_ERROR, detail=f"{type(error).__name__}: {error}")
     finally:
@@ -196,13 +200,15 @@ def _last_resort(processes: Processes, ledger: Ledger, reporter: Reporter) -> No
 
 def _leave_word(words: Sequence[str], failed: Failed) -> None:
     """Write the reports of a job whose command line is wrong, where its work folder would be."""
+    import tempfile
+
     folder = next((words[at + 1] for at, word in enumerate(words[:-1]) if word == "--workdir"), ".")
     with tempfile.TemporaryDirectory() as nowhere:
         try:
             workdir, _lock = open_workdir(Path(folder), Path(nowhere))
         except JobError:
             return
-        journal = Journal(workdir.journal, secrets.token_hex(6))
+        journal = Journal(workdir.journal, _new_run())
         reporter = Reporter(workdir, Ledger(journal, lambda _event, _unit: None), journal.run)
         journal.write("job_end", exitCode=failed.failure.code, exitAcronym=failed.failure.name, exitMsg=failed.detail)
         reporter.end(failed)

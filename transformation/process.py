@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +19,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
-
-import psutil
 
 _TERM_GRACE_S = 0.3
 """Between SIGTERM and SIGKILL: the simulators have nothing to save, and a pilot gives us three seconds in all."""
@@ -191,6 +191,8 @@ def end_session(session: int) -> None:
 
 def _spawn(command: Command) -> int:
     """Start the program as leader of a new session; its standard streams are files only."""
+    if shutil.which(command.argv[0], path=command.environment.get("PATH")) is None:
+        raise StartFailed(f"{command.argv[0]} is not there or not executable")
     with (
         (command.stdin or Path(os.devnull)).open("rb") as stdin,
         command.stdout.open("ab") as stdout,
@@ -198,7 +200,7 @@ def _spawn(command: Command) -> int:
     ):
         try:
             process = subprocess.Popen(
-                command.argv,
+                (*_die_with_us(), *command.argv),
                 cwd=command.folder,
                 env=dict(command.environment),
                 stdin=stdin,
@@ -213,6 +215,16 @@ def _spawn(command: Command) -> int:
     return process.pid
 
 
+@cache
+def _die_with_us() -> tuple[str, ...]:
+    """Prefix of a command that lets the kernel kill the process when we are killed (`setpriv` of util-linux).
+
+    Nothing else can: after SIGKILL there is nobody left to tidy up, and a batch system may not do it either.
+    """
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
+
+
 def _signal_group(group: int, number: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
@@ -220,6 +232,8 @@ def _signal_group(group: int, number: int) -> None:
 
 def _session_members(session: int) -> list[int]:
     """Living processes of a session, also those that left its process group; zombies do not count."""
+    import psutil  # not needed before the first process ends
+
     members = []
     for pid in psutil.pids():
         with suppress(psutil.Error, ProcessLookupError, PermissionError):
@@ -284,6 +298,8 @@ class Helper:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
+                    # A signal to our process group is ours to answer; the helper ends when we close its stdin.
+                    start_new_session=True,
                     env={**os.environ, "PYTHONPATH": _PACKAGE_PARENT},
                 )
         return self._process

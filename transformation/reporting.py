@@ -7,7 +7,6 @@ are settled at the end. A report can always be read whole: files are replaced, n
 from __future__ import annotations
 
 import os
-import platform
 import resource
 import time
 from collections.abc import Mapping, Sequence
@@ -48,7 +47,7 @@ class Reporter:
             exit_msg="the job is running, or was killed before it could say more",
             run=run,
             started=utc_now(),
-            host=platform.node(),
+            host=os.uname().nodename,
             version=__version__,
         )
 

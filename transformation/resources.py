@@ -61,6 +61,17 @@ def units_at_once(share: Share, *, unit_memory_bytes: int) -> int:
     return min(share.cores, share.memory_bytes // max(1, unit_memory_bytes))
 
 
+def units_on_disk(free_bytes: int, *, visit_scratch_bytes: int, unit_scratch_bytes: int) -> int:
+    """How many units' work files fit beside one visit's; 0 if not even one fits."""
+    return max(0, free_bytes - visit_scratch_bytes) // max(1, unit_scratch_bytes)
+
+
+def free_bytes(folder: Path) -> int:
+    """Space that we may still write in a folder's file system."""
+    free = os.statvfs(folder)
+    return free.f_bavail * free.f_frsize
+
+
 def affinity_cores() -> int:
     """CPUs this process may run on."""
     return len(os.sched_getaffinity(0))

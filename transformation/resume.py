@@ -71,6 +71,7 @@ def what_is_done(
         touched = sorted({unit.visit for unit in known})
         folders = pool.map(lambda visit: _sizes(storage, place, visit), touched)
         sizes = dict(zip(touched, folders, strict=True))
+    hidden = {visit: [name for name in names if name.startswith(".")] for visit, names in sizes.items()}
     verdicts: dict[str, Verdict] = {}
     for unit, standing in zip(known, found, strict=True):
         question = _Question(
@@ -80,6 +81,7 @@ def what_is_done(
             digest=digest_by_visit[unit.visit],
             receipts=receipts[unit.visit][unit.id],
             sizes=sizes[unit.visit],
+            hidden=hidden[unit.visit],
         )
         verdict = question.answer(standing)
         if verdict is not None:
@@ -99,6 +101,8 @@ class _Question:
     """The unit's names in the `.units` folder."""
     sizes: Mapping[str, int]
     """Of all names in the visit's folder, bytes."""
+    hidden: Sequence[str]
+    """The hidden ones among them, picked out once: a visit has thousands of names and hundreds of units."""
 
     def answer(self, found: Standing | Invalid | None) -> Verdict | None:
         if found is None and restore(self.storage, self.place, self.unit, self.receipts, self.sizes):
@@ -119,7 +123,7 @@ class _Question:
         if lost:
             return Lost(reason=f"not there at its size: {', '.join(lost)}")
         with suppress(StorageError):  # the unit is done; what is left lying is the next attempt's to remove
-            sweep(self.storage, self.place, self.unit, standing, self.sizes, self.receipts)
+            sweep(self.storage, self.place, self.unit, standing, self.hidden, self.receipts)
         return Done(manifest=manifest)
 
 

@@ -22,7 +22,7 @@ from transformation.planning import Selection, plan_visit
 from transformation.process import Processes
 from transformation.reporting import Reporter
 from transformation.request import Request
-from transformation.resources import Share, units_at_once
+from transformation.resources import Share, free_bytes, units_at_once, units_on_disk
 from transformation.run_units import UnitLoop, VisitWork
 from transformation.set_up import SimulatorBench
 from transformation.simulator.release import Release, find_release
@@ -169,15 +169,26 @@ def _run_units(
 
 
 def _hands(job: Job, release: Release, n_units: int) -> int:
-    """How many simulator processes run at once. Raises `JobError` MEMORY_SHORT if not even one fits."""
-    hands = units_at_once(job.share, unit_memory_bytes=release.facts.memory_bytes)
-    if hands < 1:
+    """How many simulator processes run at once. Raises `JobError` MEMORY_SHORT or DISK_FULL if not even one fits."""
+    facts = release.facts
+    in_memory = units_at_once(job.share, unit_memory_bytes=facts.memory_bytes)
+    if in_memory < 1:
         raise JobError(
             Failure.MEMORY_SHORT,
-            f"one process of {release.name} needs {release.facts.memory_bytes / 1e6:.0f} MB,"
+            f"one process of {release.name} needs {facts.memory_bytes / 1e6:.0f} MB,"
             f" this job has {job.share.memory_bytes / 1e6:.0f} MB (from {job.share.memory_from})",
         )
-    return min(hands, n_units)
+    free = free_bytes(job.workdir.scratch)
+    on_disk = units_on_disk(
+        free, visit_scratch_bytes=facts.visit_scratch_bytes, unit_scratch_bytes=facts.unit_scratch_bytes
+    )
+    if on_disk < 1:
+        needed = facts.visit_scratch_bytes + facts.unit_scratch_bytes
+        raise JobError(
+            Failure.DISK_FULL,
+            f"{job.workdir.scratch} has {free / 1e6:,.0f} MB free, a unit of {release.name} needs {needed / 1e6:,.0f}",
+        )
+    return min(in_memory, on_disk, n_units)
 
 
 def _work(plan: Plan, remaining: Sequence[Unit]) -> list[VisitWork]:

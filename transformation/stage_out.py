@@ -233,7 +233,7 @@ class _Commit:
         """Find out whose manifest stands, ours if there is none; None if ours stands without its files."""
         versions = lost_versions(self.storage, self.place, self.unit, hidden_of(draft.unit, self._receipts()))
         for round_ in range(_ROUNDS):
-            found = self._create_or_read(_replacing(draft, versions))
+            found = self._create_and_read(_replacing(draft, versions))
             if found is None:
                 continue
             if isinstance(found, Standing):
@@ -247,10 +247,13 @@ class _Commit:
                 return None
         return self._gives_up()
 
-    def _create_or_read(self, manifest: UnitManifest) -> Standing | Invalid | None:
-        content = encode(manifest)
-        if self.storage.create(self.place.receipt_url(manifest.visit, manifest_name(manifest.unit)), content):
-            return Standing(manifest=manifest, content=content)
+    def _create_and_read(self, manifest: UnitManifest) -> Standing | Invalid | None:
+        """What stands after our manifest was put there, if there was none.
+
+        The answer of `create` is not enough: where a new file is seen before it is whole, another attempt may have
+        judged ours half-written and moved it while it was being closed. The token tells whose it is.
+        """
+        self.storage.create(self.place.receipt_url(manifest.visit, manifest_name(manifest.unit)), encode(manifest))
         return read_manifest(self.storage, self.place, manifest.visit, manifest.unit)
 
     def _verdict(self, found: Standing, draft: UnitManifest) -> Outcome | None:

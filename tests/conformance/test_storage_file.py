@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,6 +21,10 @@ from transformation.ports import StorageError
 from transformation.storage.file import FileStorage, local_path
 
 ROOT = Path(__file__).parents[2]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 class TestBarePaths(StorageSuite):
@@ -57,12 +62,19 @@ class TestWithoutLinks(StorageSuite):
     def base(self, tmp_path: Path) -> str:
         return str(tmp_path / "store")
 
-    @pytest.mark.skip(reason="O_EXCL shows the winner's file before it is whole; one winner is tested below")
-    def test_create_has_one_winner_with_its_whole_content(self) -> None: ...
+    def test_a_failed_create_leaves_nothing(
+        self, storage: FileStorage, base: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        syncs = iter([None, OSError(errno.ENOSPC, "full")])
 
-    def test_one_winner(self, storage: FileStorage, base: str) -> None:
-        assert storage.create(f"{base}/f", b"first")
-        assert not storage.create(f"{base}/f", b"second")
+        def full_at_the_second(descriptor: int) -> None:
+            if problem := next(syncs):
+                raise problem
+
+        monkeypatch.setattr(os, "fsync", full_at_the_second)
+        with pytest.raises(StorageError, match="full"):
+            storage.create(f"{base}/f", b"content")
+        assert names(Path(base)) == []
 
 
 @pytest.mark.parametrize(
@@ -78,7 +90,9 @@ def test_local_path(url: str, path: str) -> None:
     assert local_path(url) == Path(path)
 
 
-@pytest.mark.parametrize("url", ["a/b", "file:a", "file://otherhost/a", "https://h/a", "file:///a%00b", "/a\0b", "file:"])
+@pytest.mark.parametrize(
+    "url", ["a/b", "file:a", "file://otherhost/a", "https://h/a", "file:///a%00b", "/a\0b", "file:"]
+)
 def test_other_locations_are_refused(url: str) -> None:
     with pytest.raises(StorageError) as caught:
         FileStorage().stat(url)
@@ -114,13 +128,11 @@ def test_errors_are_classified_and_leave_nothing(
     url = str(tmp_path / "store" / "f")
     monkeypatch.setattr(os, "fsync", fail)
     storage = FileStorage()
+    call = partial(storage.put, source, url) if operation == "put" else partial(storage.create, url, b"x")
     with pytest.raises(StorageError) as caught:
-        if operation == "put":
-            storage.put(source, url)
-        else:
-            storage.create(url, b"x")
+        call()
     assert (caught.value.failure, caught.value.transient) == (failure, transient)
-    assert os.listdir(tmp_path / "store") == []
+    assert names(tmp_path / "store") == []
 
 
 def test_a_folder_that_cannot_be_listed_is_not_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +160,7 @@ def test_get_blames_the_workers_disk(
     with pytest.raises(StorageError) as caught:
         FileStorage().get(str(source), tmp_path / "work" / "back")
     assert caught.value.failure is failure
-    assert os.listdir(tmp_path / "work") == []
+    assert names(tmp_path / "work") == []
 
 
 def test_modes_do_not_depend_on_the_scratch_copy(tmp_path: Path) -> None:
@@ -161,7 +173,9 @@ def test_modes_do_not_depend_on_the_scratch_copy(tmp_path: Path) -> None:
         storage.create(str(tmp_path / "store" / "manifest"), b"{}")
     finally:
         os.umask(old_mask)
-    modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("store", "store/image", "store/manifest")}
+    modes = {
+        name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("store", "store/image", "store/manifest")
+    }
     assert modes == {"store": 0o755, "store/image": 0o644, "store/manifest": 0o644}
 
 
@@ -216,7 +230,7 @@ def test_a_killed_put_leaves_nothing_under_the_name(tmp_path: Path) -> None:
     target = tmp_path / "store" / ".f.fits.token.part"
     with run_python(KILLED_IN_PUT, source, target) as process:
         assert process.wait(20) == -9
-    (left,) = os.listdir(tmp_path / "store")
+    (left,) = names(tmp_path / "store")
     assert left != target.name
     assert left.startswith(".f.fits.token.part.")
 
@@ -251,4 +265,4 @@ def test_create_among_processes(tmp_path: Path) -> None:
     for turn, numbers in winners.items():
         (number,) = numbers
         assert (tmp_path / "store" / str(turn)).read_bytes() == str(number).encode() * 10_000
-    assert len(os.listdir(tmp_path / "store")) == 50
+    assert len(names(tmp_path / "store")) == 50

@@ -39,12 +39,12 @@ DUST_PARAMETERS = ("A_v", "R_v")
 # ---------------------------------------------------------------- numbers
 # Bounded, so that no text overflows a double (PhoSim knows no infinity), and no accepted line exceeds MAX_LINE_BYTES.
 _DIGITS = r"[0-9]{1,40}+"
-_WIDE_NUMBER = rf"[-+]?+(?:{_DIGITS}(?:\.[0-9]{{0,40}}+)?|\.{_DIGITS})(?:[eE][-+]?+[0-9]{{1,2}}+)?"
+_EXPONENT = r"[eE](?:\+?0?|-[0-2]?)[0-9]{1,2}+"
+_WIDE_NUMBER = rf"[-+]?+(?:{_DIGITS}(?:\.[0-9]{{0,40}}+)?|\.{_DIGITS})(?:{_EXPONENT})?"
 NUMBER = re.compile(_WIDE_NUMBER)
 # The common forms again, in as few steps as the matcher can do: `-38.07`, `5.`, `0`.
-_FRACTION = r"\.?+[0-9]{0,24}+"
-_PLAIN_NUMBER = rf"-?+[0-9]{{1,20}}+{_FRACTION}"
-_DECLINATION = rf"-?+[0-8]?[0-9]{_FRACTION}"
+_PLAIN_NUMBER = r"-?+[0-9]{1,20}+\.?+[0-9]{0,24}+"
+_DECLINATION = r"-?+[0-8]?[0-9](?:\.[0-9]{0,24}+)?"
 
 # ---------------------------------------------------------------- one object line
 # SED paths that cannot leave the data folder: at most one `..`, in front (SEDs are relative to data/SEDs), and no other

@@ -20,6 +20,7 @@ BOMB_RATIO = 200
 BOMB_BYTES = 1 << 30
 """Gzip that unpacks to more than this and to more than BOMB_RATIO times its size is no catalog (those reach 10)."""
 
+_ISAL_ERROR = cast("type[Exception]", igzip_lib.IsalError)  # its stub takes the class for an instance
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FOREIGN_STARTS = (
@@ -117,7 +118,7 @@ class Source:
                 unpacked_bytes += len(chunk)
                 self._refuse_bomb(unpacked_bytes)
                 yield chunk
-        except (OSError, EOFError, igzip_lib.IsalError) as error:
+        except (OSError, EOFError, _ISAL_ERROR) as error:
             raise _unreadable(error) from error
 
     def _refuse_bomb(self, unpacked_bytes: int) -> None:

@@ -51,7 +51,16 @@ class Sensor:
     is_cmos: bool
     frame_s: float
     """Read-out time between snaps of a CCD, or frame time of a CMOS guider, seconds."""
-    amplifiers: tuple[Amplifier, ...]
+    channels: tuple[str, ...]
+    """Rows of the segmentation table, read when they are asked for: a job wants few of the 3,200."""
+
+    @property
+    def amplifiers(self) -> tuple[Amplifier, ...]:
+        """Its read-out channels. Raises `TablesInvalid`."""
+        try:
+            return tuple(_amplifier(row.split()) for row in self.channels)
+        except (ValueError, IndexError) as error:
+            raise TablesInvalid(f"segmentation.txt, channels of {self.name}: {error}") from None
 
     @property
     def raft(self) -> str:
@@ -64,14 +73,15 @@ def read_focal_plane(layout: str, segmentation: str) -> tuple[Sensor, ...]:
 
     Raises `TablesInvalid` naming the line.
     """
-    amplifiers = _read_segmentation(segmentation)
+    channels = _read_segmentation(segmentation)
     sensors = []
-    for number, words in _rows(layout):
+    for number, row in _rows(layout):
+        words = row.split()
         group = next((word for word in words if word in _GROUPS), None)
         if group is None:
             continue
         try:
-            sensors.append(_sensor(words, int(group[-1]), amplifiers))
+            sensors.append(_sensor(words, int(group[-1]), channels))
         except (ValueError, IndexError) as error:
             raise TablesInvalid(f"focalplanelayout.txt line {number}: {error}") from None
     if not sensors:
@@ -79,7 +89,7 @@ def read_focal_plane(layout: str, segmentation: str) -> tuple[Sensor, ...]:
     return tuple(sensors)
 
 
-def _sensor(words: Sequence[str], group: int, amplifiers: Mapping[str, tuple[Amplifier, ...]]) -> Sensor:
+def _sensor(words: Sequence[str], group: int, channels: Mapping[str, tuple[str, ...]]) -> Sensor:
     is_cmos = "CMOS" in words
     kind = words.index("CMOS" if is_cmos else "CCD")
     frame = next(word for word in words[kind + 1 :] if _is_number(word))
@@ -93,7 +103,7 @@ def _sensor(words: Sequence[str], group: int, amplifiers: Mapping[str, tuple[Amp
         group=group,
         is_cmos=is_cmos,
         frame_s=float(frame),
-        amplifiers=amplifiers.get(words[0], ()),
+        channels=channels.get(words[0], ()),
     )
 
 
@@ -105,15 +115,21 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _read_segmentation(text: str) -> dict[str, tuple[Amplifier, ...]]:
-    table: dict[str, tuple[Amplifier, ...]] = {}
-    rows = iter(_rows(text))
-    for number, words in rows:
+def _read_segmentation(text: str) -> dict[str, tuple[str, ...]]:
+    table: dict[str, tuple[str, ...]] = {}
+    rows = _rows(text)
+    at = 0
+    while at < len(rows):
+        number, row = rows[at]
         try:
-            channels = [_amplifier(next(rows)[1]) for _ in range(int(words[1]))]
-        except (ValueError, IndexError, StopIteration) as error:
-            raise TablesInvalid(f"segmentation.txt line {number}: {error}") from None
-        table[words[0]] = tuple(channels)
+            name, count, *_ = row.split()
+            end = at + 1 + int(count)
+        except ValueError:
+            raise TablesInvalid(f"segmentation.txt line {number}: not a device and its number of channels") from None
+        if end > len(rows) or end <= at:
+            raise TablesInvalid(f"segmentation.txt line {number}: {name} has fewer channels than it says")
+        table[name] = tuple(channel for _, channel in rows[at + 1 : end])
+        at = end
     return table
 
 
@@ -130,12 +146,9 @@ def _amplifier(words: Sequence[str]) -> Amplifier:
     )
 
 
-def _rows(text: str) -> list[tuple[int, list[str]]]:
-    return [
-        (number, line.split())
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
+def _rows(text: str) -> list[tuple[int, str]]:
+    numbered = enumerate((line.strip() for line in text.splitlines()), start=1)
+    return [(number, line) for number, line in numbered if line and not line.startswith("#")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

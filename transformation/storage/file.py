@@ -131,17 +131,9 @@ class FileStorage:
         hidden = self._hidden(target)
         try:
             _write_new(hidden, content)
-            os.link(hidden, target)
-        except FileExistsError:
-            # open(2): over NFS a link that succeeded can be answered with EEXIST; two names tell that it is ours.
-            return hidden.stat().st_nlink == 2
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            return _create_in_place(target, content)
+            return _link(hidden, target, content)
         finally:
             hidden.unlink(missing_ok=True)
-        return True
 
     def _copy(self, source: Path, target: Path) -> None:
         hidden = self._hidden(target)
@@ -190,11 +182,27 @@ def _write_new(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def _link(hidden: Path, target: Path, content: bytes) -> bool:
+    try:
+        os.link(hidden, target)
+    except FileExistsError:
+        # open(2): over NFS a link that succeeded can be answered with EEXIST; two names tell that it is ours.
+        return hidden.stat().st_nlink == 2
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _create_in_place(target, content)
+    return True
+
+
 def _create_in_place(target: Path, content: bytes) -> bool:
     try:
         _write_new(target, content)
     except FileExistsError:
         return False
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
     return True
 
 
