@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-ROUNDS = 3
+ROUNDS = 5
 SMALL_BYTES, LARGE_BYTES = 1_000_000, 95_000_000
 
 HEADER = """\

@@ -51,7 +51,8 @@ class Checkpoint:
 
     def _files(self, segment: int) -> tuple[Path, Path]:
         """The tally so far, and the focal plane so far."""
-        return tuple(Path(f"{self.image_name}_ckpt{kind}_{segment}.fits.gz") for kind in ("dt", "fp"))  # type: ignore[return-value]
+        stem = f"{self.image_name}_ckpt"
+        return Path(f"{stem}dt_{segment}.fits.gz"), Path(f"{stem}fp_{segment}.fits.gz")
 
     def load(self, shape: tuple[int, int], objects: int) -> tuple[Pixels, Tally]:
         """What the segment before this one left; a clean start for the first."""

@@ -229,8 +229,10 @@ def _galaxy_profile(galaxy: Batch, box: Box, psf: Psf) -> Pixels:
     # GalSim counts its pixels with both ends.
     image = galsim.ImageF(galsim.BoundsI(box.left, box.right - 1, box.bottom, box.top - 1))
     centre = galsim.PositionD(galaxy.x[0], galaxy.y[0])
-    if seen.getGoodImageSize(1.0) <= LARGEST_FFT_PIXELS:
-        seen.drawImage(image, center=centre, scale=1.0)
-    else:
-        profile.drawImage(image, center=centre, scale=1.0, method="no_pixel")
+    profile.drawImage(image, center=centre, scale=1.0, method="no_pixel")
+    # Far from the centre the PSF changes nothing; an FFT that reached there from the centre would take gigabytes.
+    x, y, reach = round(galaxy.x[0]), round(galaxy.y[0]), LARGEST_FFT_PIXELS // 2 - 1
+    core = image.bounds & galsim.BoundsI(x - reach, x + reach, y - reach, y + reach)
+    if core.isDefined() and seen.getGoodImageSize(1.0) <= LARGEST_FFT_PIXELS:
+        seen.drawImage(image[core], center=centre, scale=1.0)
     return np.asarray(image.array)

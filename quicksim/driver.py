@@ -137,18 +137,17 @@ class Driver:
         source = Path(self.options.instance_catalog).absolute()
         catalog = InstanceCatalog()
         catalog.read(self.folders.install / "default_instcat", lambda line: line)
-        draft = work / f"objectcatalog_{os.getpid()}.part"
-        with draft.open("w", encoding="utf-8") as objects:
-            catalog.read(source, objects.write)
         wanted = None if self.options.sensor == "all" else frozenset(self.options.sensor.split("|"))
-        visit = Visit(catalog.values, self.commands, self.folders, wanted, self.options.thread)
+        self.visit = visit = Visit(catalog.values, self.commands, self.folders, wanted, self.options.thread)
+        # The visit's number, and so the name of this file, may stand on the catalog's last line.
+        draft = work / f"objectcatalog_{os.getpid()}.part"
         try:
+            with draft.open("w", encoding="utf-8") as objects:
+                catalog.read(source, objects.write)
             visit.check()
-        except StageError:
-            draft.unlink()
-            raise
-        draft.rename(work / f"objectcatalog_{visit.number}.pars")
-        self.visit = visit
+            draft.rename(work / f"objectcatalog_{visit.number}.pars")
+        finally:
+            draft.unlink(missing_ok=True)
         self.catalogs = self._catalog_lines(catalog, source.parent)
         self._write(f"catlist_{visit.number}.pars", self.catalogs)
         self._write(f"obs_{visit.number}.pars", visit.observation_pars())
@@ -192,7 +191,7 @@ class Driver:
         """PhoSim counts lines, of which each object has two: so `minsource` objects are not quite needed."""
         with self._trimmed(sensor).open("rb") as lines:
             counted = sum(1 for _ in lines) - LINES_AROUND_OBJECTS
-        return counted >= int(self.visit.values["minsource"])
+        return counted >= self.visit.minsource
 
     def _trimmed(self, sensor: str) -> Path:
         return self.folders.work / f"trimcatalog_{self.visit.number}_{sensor}.pars"

@@ -76,12 +76,20 @@ class Visit:
     @property
     def filter(self) -> int:
         """0 to 5 for u g r i z y."""
-        return int(self.values["filter"])
+        return self._whole("filter")
 
     @property
     def nsnap(self) -> int:
         """Exposures of a CCD."""
-        return int(self.values["nsnap"])
+        return self._whole("nsnap")
+
+    @property
+    def minsource(self) -> int:
+        """How many sources a sensor must have to be simulated, as PhoSim counts them."""
+        return self._whole("minsource")
+
+    def _whole(self, key: str) -> int:
+        return Settings([f"{key} {self.values[key]}"]).integer(key)
 
     def command(self, key: str) -> str:
         """The value of a key that the driver itself looks for in the command file; empty without."""
@@ -94,11 +102,11 @@ class Visit:
                 f"obshistid '{self.number}' is not a whole number from 1 to {LARGEST_ID} without leading zeros"
             )
         for key in ("filter", "nsnap", "camconfig", "minsource", "vistime"):
-            Settings([f"{key} {self.values[key]}"]).number(key)
+            self._whole(key)
 
     def devices(self) -> list[Device]:
         """The sensors that `camconfig` selects, whether wanted or not."""
-        return selected_devices(read_layout(self.folders.instrument), int(self.values["camconfig"]))
+        return selected_devices(read_layout(self.folders.instrument), self._whole("camconfig"))
 
     def chip_groups(self) -> Iterator[tuple[int, list[Device], list[Device]]]:
         """The trims to do: number, its sensors, and those of them that are wanted (at least one)."""

@@ -31,6 +31,7 @@ class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where images are registered."""
 
     kind: Literal["sqlite", "none"] = "sqlite"
+    """`none`: images are committed but registered nowhere."""
     path: str | None = None
     """SQLite file; empty = `catalog.sqlite` under the job's output base."""
 
@@ -39,7 +40,9 @@ class Worker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a job may use of a worker."""
 
     cores: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Most cores that a job may use."""
     memory_mb: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Most memory that a job may use."""
     scratch: str | None = None
     """Folder for the simulator's work files; empty = inside the work folder. Environment variables are filled in."""
     max_unit_hours: Annotated[float, msgspec.Meta(gt=0)] = 120.0
@@ -51,7 +54,9 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     schema_version: Literal[1] = 1
     name: str
+    """Used in reports; the file is called NAME.toml."""
     description: str = ""
+    """For people."""
     releases: Releases = Releases()
     storage: Storage = Storage()
     catalog: Catalog = Catalog()

@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 
@@ -35,6 +36,9 @@ _LAST_RESORT_S = 2.2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `lsst-trf`; the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A name that is not UTF-8 must not end a job that only wanted to print it.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         parsed = build_parser().parse_args(words)
         match parsed.command:

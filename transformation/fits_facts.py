@@ -88,7 +88,7 @@ def _inspect_image(path: Path, keys: list[str], bare: Facts) -> Facts:
         except (KeyError, TypeError, VerifyError) as error:
             raise ValueError(f"header: {error}") from None
         if len(axes) != 2 or min(axes) < 1:
-            raise ValueError(f"it has {len(axes)} axes, not 2")
+            raise ValueError(f"its axes are {axes}, not two of at least one pixel")
         data_bytes = axes[0] * axes[1] * abs(bitpix) // 8
         length, all_zero = _read_data(iter(lambda: stream.read(_CHUNK), b""), data_bytes)
     expected = -(-data_bytes // _BLOCK) * _BLOCK

@@ -6,6 +6,7 @@ event (`docs/reference/journal.md`).
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -22,24 +23,38 @@ class Journal:
     """Writes events; safe for threads."""
 
     def __init__(self, path: Path, run: str) -> None:
-        """Open for appending; a line that a killed run left half-written is ended first."""
+        """Open for appending; a line that a killed run, or a full disk, left half-written is ended first."""
         self.path = path
         self.run = run
         self._lock = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
+        self._half_written = bool(size) and os.pread(self._file, 1, size - 1) != b"\n"
 
     def write(self, event: str, **facts: Fact) -> None:
         """Append one event. A disk that is full loses the event, never the job."""
-        line = msgspec.json.encode({"t": utc_now(), "run": self.run, "event": event, **facts}) + b"\n"
+        line = to_json({"t": utc_now(), "run": self.run, "event": event, **facts}) + b"\n"
         with self._lock, suppress(OSError):
-            os.write(self._file, line)
+            if self._half_written:
+                line = b"\n" + line
+            written = os.write(self._file, line)
+            self._half_written = written < len(line)
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def to_json(value: object) -> bytes:
+    """JSON of anything that msgspec knows, whatever its texts hold.
+
+    Paths and arguments that are not UTF-8 reach us as text that cannot be encoded: `?` stands for such bytes.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace")
 
 
 def utc_now() -> str:
@@ -53,7 +68,7 @@ def read_journal(path: Path) -> Iterator[dict[str, object]]:
         for line in lines:
             try:
                 event = msgspec.json.decode(line)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             if isinstance(event, dict) and "event" in event:
                 yield event

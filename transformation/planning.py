@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from transformation.model.failures import Failure, JobError
-from transformation.model.focal_plane import SCIENCE_GROUP, Sensor
+from transformation.model.focal_plane import SCIENCE_GROUP, Amplifier, Sensor, TablesInvalid
 from transformation.model.work import ExpectedFile, Role, Unit
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _expected_files(facts: VisitFacts, selection: Selection, sensor: Sensor, exp
     if selection.amplifiers:
         # A wavefront half R00_S22_C0 has channels R00_S22_C00..C07: PhoSim merges the digit of the half.
         device = re.sub(r"_C\d$", "", sensor.name)
-        for amplifier in sensor.amplifiers:
+        for amplifier in _amplifiers(sensor):
             yield ExpectedFile(
                 name=f"{selection.instrument}_a_{visit_filter}_{device}_{amplifier.name}_{snap}.fits.gz",
                 role=Role.AMPLIFIER_IMAGE,
@@ -170,6 +170,16 @@ def _expected_files(facts: VisitFacts, selection: Selection, sensor: Sensor, exp
         yield ExpectedFile(name=f"centroid_{image}.txt", role=Role.CENTROIDS)
     if facts.throughput:
         yield ExpectedFile(name=f"throughput_{image}.txt", role=Role.THROUGHPUT)
+
+
+def _amplifiers(sensor: Sensor) -> tuple[Amplifier, ...]:
+    try:
+        amplifiers = sensor.amplifiers
+    except TablesInvalid as error:
+        raise JobError(Failure.RELEASE_BROKEN, f"the release's {error}") from None
+    if not amplifiers:
+        raise JobError(Failure.RELEASE_BROKEN, f"the release's segmentation.txt has no channels of {sensor.name}")
+    return amplifiers
 
 
 def _estimated_bytes(file: ExpectedFile, *, has_sky: bool) -> int:

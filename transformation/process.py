@@ -75,8 +75,15 @@ class Finished:
         if self.ended_by is not EndedBy.ITSELF:
             return f"stopped ({self.ended_by}) after {self.wall_s:.1f} s"
         if self.signal is not None:
-            return f"killed by {signal.Signals(self.signal).name} after {self.wall_s:.1f} s"
+            return f"killed by {_signal_name(self.signal)} after {self.wall_s:.1f} s"
         return f"exit status {self.exit_status} after {self.wall_s:.1f} s"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
 
 
 class StartFailed(Exception):
@@ -271,7 +278,7 @@ class Helper:
             process.stdin.flush()
             silent = not select.select([process.stdout], [], [], timeout_s)[0]
             answer = b"" if silent else process.stdout.readline()
-        except OSError:
+        except (OSError, ValueError):  # ValueError: `close` was called meanwhile
             answer, silent = b"", False
         if not answer.endswith(b"\n"):
             self.close()

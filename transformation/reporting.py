@@ -17,7 +17,7 @@ import msgspec
 
 from transformation import __version__
 from transformation.destination import Destination
-from transformation.journal import utc_now
+from transformation.journal import to_json, utc_now
 from transformation.ledger import Ledger
 from transformation.model.failures import Failed, Failure
 from transformation.model.report import JobReport, PayloadErrorReport, ReleaseReport, VisitReport
@@ -137,13 +137,13 @@ class Reporter:
         totals.wrapper_cpu_s = round(own.ru_utime + own.ru_stime, 3)
         totals.wrapper_max_rss_bytes = own.ru_maxrss * 1024
         with suppress(OSError):  # a full disk must not end a job that goes on well
-            write_whole(self._workdir.report, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+            write_whole(self._workdir.report, msgspec.json.format(to_json(report), indent=1) + b"\n")
         self._written = time.monotonic()
 
     def _write_error(self, code: int, text: str) -> None:
         with suppress(OSError):
             error = PayloadErrorReport(error_code=code, error_diag=text)
-            write_whole(self._workdir.error_report, msgspec.json.encode(error) + b"\n")
+            write_whole(self._workdir.error_report, to_json(error) + b"\n")
 
 
 def diagnosis(failed: Failed) -> str:

@@ -65,6 +65,8 @@ def _read(location: str) -> tuple[bytes, Path]:
             return stream.read(LARGEST_SPEC_BYTES), path.absolute().parent
     except (FileNotFoundError, NotADirectoryError):
         raise JobError(Failure.SPEC_MISSING, f"--job: {path} does not exist") from None
+    except IsADirectoryError:
+        raise JobError(Failure.SPEC_MISSING, f"--job: {path} is a folder, not a job spec") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise JobError(Failure.SPEC_UNREACHABLE, f"--job: {path}: {reason}") from None
@@ -123,7 +125,9 @@ def parse_parameters(text: str) -> dict[str, str]:
 
 def _from_parameters(pairs: Mapping[str, str]) -> Request:
     number = pairs.get("PIPELINE_EXECUTIONNUMBER")
-    execution_number = int(number) if number is not None and number.isdecimal() else None
+    execution_number = _number(number) if number is not None else None
+    if isinstance(execution_number, str):
+        execution_number = None
     if "JOB_SPEC" in pairs:
         request = _from_location(pairs["JOB_SPEC"])
         return Request(spec=request.spec, folder=request.folder, execution_number=execution_number)
@@ -172,4 +176,8 @@ def _value(name: str, text: str) -> object:
 
 
 def _number(text: str) -> int | str:
-    return int(text) if text.isdecimal() else text
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else text
+
+
+_MOST_DIGITS = 18
+"""Python refuses to read numbers of thousands of digits."""

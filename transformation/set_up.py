@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from transformation.instance_catalog import header_lines
-from transformation.model.failures import Failed, Failure
+from transformation.model.failures import Failed, Failure, Remedy
 from transformation.model.focal_plane import Sensor
 from transformation.model.work import Unit
 from transformation.process import Command, EndedBy, Finished, Processes, StartFailed
@@ -103,7 +103,7 @@ def set_up_visit(
     _write_inputs(folder, staged, {sensors[name].group for name in names})
     result = _set_up_once(bench, staged, folder, names, units, 1)
     for attempt in range(2, bench.attempts + 1):
-        if not isinstance(result, Failed) or result.failure is not Failure.SET_UP_FAILED:
+        if not isinstance(result, Failed) or result.failure.remedy is not Remedy.HERE:
             break
         result = _set_up_once(bench, staged, folder, names, units, attempt)
     return result
@@ -152,7 +152,7 @@ def trim(bench: SimulatorBench, ready: ReadyVisit, group: TrimJob) -> Failed | N
     result: Failed | None = None
     for attempt in range(1, bench.attempts + 1):
         result = _trim_once(bench, ready, group, attempt)
-        if result is None or result.failure is not Failure.SET_UP_FAILED:
+        if result is None or result.failure.remedy is not Remedy.HERE:
             break
     return result
 
@@ -178,7 +178,7 @@ def _trim_once(bench: SimulatorBench, ready: ReadyVisit, group: TrimJob, attempt
 
 
 _SPACE_NEEDED_BYTES = 1_000_000
-_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|Errno 28|FITSIO status = 10[67]")
+_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|Errno 28|FITSIO status = (?:106|107|110)")
 
 
 def explain(finished: Finished, what: str, log: Path, folder: Path, crashed: Failure) -> Failed:
@@ -195,9 +195,15 @@ def explain(finished: Finished, what: str, log: Path, folder: Path, crashed: Fai
     # A shell between us and the program reports a signal as 128 + its number.
     if finished.signal in _KILLS or (finished.exit_status or 0) - 128 in _KILLS:
         return Failed(failure=Failure.SIMULATOR_KILLED, detail=detail)
+    if _SED_MISSING.search(errors):
+        return Failed(failure=Failure.SED_MISSING, detail=detail)
+    if _SED_MISSING.search(errors):
+        return Failed(failure=Failure.SED_MISSING, detail=detail)
     return Failed(failure=crashed, detail=detail)
 
 
+_SED_MISSING = re.compile(r"Can't find SED file", re.IGNORECASE)
+"""PhoSim 3.4's raytrace says so before it ends with an error."""
 _KILLS = frozenset({1, 2, 9, 15, 24})
 """Signals that come from outside: HUP, INT, KILL, TERM, XCPU. Others (SEGV, ABRT, BUS, FPE) are the program's own."""
 

@@ -118,14 +118,13 @@ def with_versions(versions: Mapping[str, frozenset[str]], lost: UnitManifest) ->
 def sweep(
     storage: Storage, place: JobPlace, unit: Unit, standing: Standing, files: Iterable[str], receipts: Collection[str]
 ) -> None:
-    """Remove what other attempts left of a unit that is done. Raises `StorageError`.
+    """Remove what attempts left lying of a unit whose files all stand. Raises `StorageError`.
 
     `files` and `receipts` are the names in the visit's folder and in its `.units` folder.
     """
     own = {file.name for file in standing.manifest.files} | {file.name for file in unit.files}
-    in_use = {file.temporary for file in standing.manifest.files}
     for name in files:
-        if name.startswith(".") and temporary_owner(name) in own and name not in in_use:
+        if name.startswith(".") and temporary_owner(name) in own:
             storage.delete(place.file_url(unit.visit, name))
     stale = hidden_of(unit.id, receipts)
     for name in (*stale, *({failure_name(unit.id)} & set(receipts))):

@@ -232,9 +232,9 @@ def object_line(number: int, ra_deg: float, dec_deg: float, magnitude: float, sh
 
 def catalog_lines() -> Iterator[str]:
     """The whole catalog."""
-    yield "# The core of the Virgo cluster: M84, M86 and their neighbours. Made by make_catalog.py, which has the sources."
+    yield "# The core of the Virgo cluster: M84, M86 and their neighbours. Made by make_catalog.py, which names sources."
     yield from (f"{name} {value}" for name, value in HEADER)
-    yield "# Real part: OpenNGC (CC-BY-SA-4.0) by pyongc. Positions, axes and magnitudes are measured; profiles are by type."
+    yield "# Real part: OpenNGC (CC-BY-SA-4.0) by pyongc. Positions, axes and magnitudes are measured, profiles by type."
     real = list(real_lines())
     yield from real
     yield "# Drawn part: faint galaxies and stars, not real ones; drawn from published number counts in a circle of"

@@ -31,7 +31,7 @@ from transformation.model.failures import Failed, Failure
 from transformation.model.manifest import UnitManifest, encode, parse_manifest
 from transformation.ports import Missing, Storage, StorageError
 from transformation.stage_out import Adopted, Committed, Transfer, commit_unit, record_empty, record_failure
-from transformation.standing import read_failure
+from transformation.standing import read_failure, read_manifest, sweep
 from transformation.storage.file import FileStorage
 from transformation.storage.memory import MemoryStorage
 
@@ -254,6 +254,32 @@ def test_two_commits_that_do_not_look_first(tmp_path: Path, picks: list[int]) ->
         stands = world.check_done()
         assert [outcome.manifest for outcome in outcomes] == [stands, stands]
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Adopted", "Committed"]
+
+
+def test_a_good_manifest_moved_by_mistake_is_put_back(memory_world: World) -> None:
+    """The lost unit is redone by another attempt between our verdict and our move."""
+    world = memory_world
+    lost_a_file(world)
+
+    def before(operation: str, url: str) -> None:
+        if operation == "rename" and url.endswith(".json") and world.manifest().token == "y":
+            world.attempt("a")
+
+    outcome = world.commit("b", ScriptedStorage(world.storage, before=before))
+    assert isinstance(outcome, Adopted)
+    assert outcome.manifest == world.check_done()
+    assert outcome.manifest.token == "a"
+
+
+def test_cleaning_up_never_takes_the_manifest_away(memory_world: World) -> None:
+    """Another attempt moved the good manifest by mistake and has not looked at it yet."""
+    world = memory_world
+    world.commit("a")
+    standing = read_manifest(world.storage, world.place, VISIT, UNIT.id)
+    url = world.place.receipt_url(VISIT, manifest_name(UNIT.id))
+    world.storage.rename(url, world.place.receipt_url(VISIT, aside_name(UNIT.id, "b-0")))
+    sweep(world.storage, world.place, UNIT, standing, *world.names())
+    assert world.check_done() == standing.manifest
 
 
 class HalfVisible(ScriptedStorage):

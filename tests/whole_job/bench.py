@@ -125,7 +125,8 @@ class Bench:
                 stderr=done.stderr,
                 workdir=self.folder / workdir,
                 store=self.store,
-            )
+            ),
+            may_leave_processes=self.may_leave_processes,
         )
 
     def start_job(self, spec: Spec | None = None, *arguments: str, workdir: str = "work") -> StartedJob:

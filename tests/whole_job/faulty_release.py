@@ -18,8 +18,8 @@ _OF_UNITS = {"raytrace", "e2adc"}
 
 _SCRIPT = """\
 #!/bin/sh
-notes={notes}
-real() {{ {real} "$@"; }}
+notes={notes} arguments="$*"
+real() {{ {real} $arguments; }}
 doctor() {{ {python} {doctor} "$@"; }}
 {facts}
 {script}

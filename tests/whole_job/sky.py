@@ -7,14 +7,14 @@ from collections.abc import Sequence
 VISIT = 4242
 _PITCH_DEG = 0.23472
 """Between the middles of neighbouring sensors of a raft."""
-PLACES = {
-    "R22_S11": (0.0, 0.0),
-    "R22_S12": (0.0, _PITCH_DEG),
-    "R22_S10": (0.0, -_PITCH_DEG),
-    "R22_S21": (_PITCH_DEG, 0.0),
-    "R22_S01": (360.0 - _PITCH_DEG, 0.0),
-}
-"""RA and Dec, degrees."""
+RAFT = [f"R22_S{x}{y}" for x in range(3) for y in range(3)]
+
+
+def place(sensor: str) -> tuple[float, float]:
+    """RA and Dec, degrees, of the middle of a sensor of the central raft."""
+    x, y = int(sensor[-2]), int(sensor[-1])
+    return (x - 1) * _PITCH_DEG % 360.0, (y - 1) * _PITCH_DEG
+
 
 HEADER = {
     "rightascension": "0",
@@ -51,7 +51,7 @@ def header(**changes: object) -> str:
 
 def star(sensor: str, number: int = 1, magnitude: float = 18.0) -> str:
     """An object line."""
-    ra_deg, dec_deg = PLACES[sensor]
+    ra_deg, dec_deg = place(sensor)
     return f"object {number} {ra_deg} {dec_deg} {magnitude} ../sky/sed_flat.txt 0 0 0 0 0 0 star none none\n"
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
+from tests.whole_job.aftermath import Outcome
 from tests.whole_job.bench import Bench
-from tests.whole_job.sky import header, one_star
+from tests.whole_job.sky import RAFT, header, one_star
 
 UNIT = "R22_S11-E000"
 BOTH = ["R22_S11-E000", "R22_S11-E001"]
@@ -21,54 +23,102 @@ CODES = {CRASHED: 51, KILLED: 52, HUNG: 53, MISSING: 54, DAMAGED: 55, WRONG: 56,
 
 ONCE = 'if test "$attempt" = attempt-1; then {}; else real; fi'
 
-FAULTS = {
+RAYTRACE_FAULTS = {
     "it segfaults": (CRASHED, "kill -SEGV $$"),
     "it exits 1": (CRASHED, "echo 'no such table' >&2; exit 1"),
     "it exits 1 with good images": (CRASHED, "real; exit 1"),
     "it is killed": (KILLED, "kill -KILL $$"),
     "a shell reports it killed": (KILLED, "exit 137"),
     "it makes nothing": (MISSING, "exit 0"),
-    "it makes another exposure": (MISSING, "real; mv lsst_e_*_E000.fits.gz lsst_e_4242_f2_R22_S11_E001.fits.gz"),
-    "it cuts the image short": (DAMAGED, "real; truncate -s 3000 lsst_e_*.fits.gz"),
-    "it leaves an empty file": (DAMAGED, "real; : > " + E_IMAGE),
-    "it leaves garbage": (DAMAGED, "real; echo 'not an image' > " + E_IMAGE),
-    "it leaves plain FITS": (DAMAGED, f"real; gunzip -c {E_IMAGE} > plain; mv plain {E_IMAGE}"),
-    "the stream lacks its end": (DAMAGED, "real; truncate -s -9 lsst_e_*.fits.gz"),
-    "garbage follows the stream": (DAMAGED, "real; echo garbage >> " + E_IMAGE),
-    "it says another sensor": (WRONG, f"real; doctor card CHIPID \"'R22_S12 '\" {E_IMAGE}"),
-    "it says another seed": (WRONG, f"real; doctor card SEED 1001 {E_IMAGE}"),
-    "it says another visit": (WRONG, f"real; doctor card OBSID 4243 {E_IMAGE}"),
-    "it has another shape": (DAMAGED, f"real; doctor card NAXIS2 407 {E_IMAGE}"),
-    "all pixels are zero": (ZERO, f"real; doctor zero {E_IMAGE}"),
+    "it makes another exposure": (MISSING, "real; mv $image another_E009.fits.gz"),
+    "it cuts the image short": (DAMAGED, "real; truncate -s 3000 $image"),
+    "it leaves an empty file": (DAMAGED, "real; : > $image"),
+    "it leaves garbage": (DAMAGED, "real; echo 'not an image' > $image"),
+    "it leaves plain FITS": (DAMAGED, "real; gunzip -c $image > plain; mv plain $image"),
+    "the stream lacks its end": (DAMAGED, "real; truncate -s -9 $image"),
+    "garbage follows the stream": (DAMAGED, "real; echo garbage >> $image"),
+    "it says another sensor": (WRONG, "real; doctor card CHIPID \"'R22_S99 '\" $image"),
+    "it says another seed": (WRONG, "real; doctor card SEED 99 $image"),
+    "it says another visit": (WRONG, "real; doctor card OBSID 4243 $image"),
+    "it has another shape": (WRONG, "real; doctor card NAXIS2 407 $image"),
+    "all pixels are zero": (ZERO, "real; doctor zero $image"),
 }
+E2ADC_FAULTS = {
+    "it exits 1": (CRASHED, "exit 1"),
+    "it makes nothing": (MISSING, "exit 0"),
+    "it forgets an amplifier": (MISSING, "real; rm $image"),
+    "it cuts an amplifier short": (DAMAGED, "real; truncate -s 200 $image"),
+    "it says another amplifier": (WRONG, "real; doctor card AMPID \"'C12     '\" $image"),
+}
+ALL_UNITS = [f"{sensor}-{exposure}" for sensor in RAFT for exposure in ("E000", "E001")]
 
 
-@pytest.mark.parametrize(("failure", "script"), FAULTS.values(), ids=FAULTS.keys())
-def test_fault_of_raytrace_that_passes_costs_one_attempt(bench: Bench, failure: str, script: str) -> None:
-    bench.break_stage("raytrace", ONCE.format(script))
-    outcome = bench.run_job()
+def fault_in_each_unit(
+    stage: str, image: str, faults: dict[str, tuple[str, str]], bench: Bench, **changes: object
+) -> Outcome:
+    """Run one job in which each unit has a fault of its own in its first attempt."""
+    cases = "".join(
+        f"v4242-{unit}) {ONCE.format(script)};;\n" for unit, (_, script) in zip(ALL_UNITS, faults.values(), strict=False)
+    )
+    bench.write("sky.txt", one_star(RAFT))
+    bench.break_stage(stage, f'place=${{unit#*-}}\n{image}\ncase "$unit" in\n{cases}*) real;;\nesac')
+    outcome = bench.run_job(bench.spec(**{"sensors": "R22_S..", "exposures": "all", **changes}))
     assert outcome.exit_code == 0, outcome.stderr
-    assert outcome.outcomes() == [failure, "good"]
-    assert outcome.manifests["v4242-R22_S11-E000"]["attempt"] == 2
-    assert outcome.units[UNIT]["failure"] is None
-    assert bench.starts() == ["v4242-R22_S11-E000/attempt-1", "v4242-R22_S11-E000/attempt-2"]
-    assert (outcome.workdir / outcome.units[UNIT]["attempts"][0]["log"] / "raytrace.err").exists()
+    return outcome
+
+
+@pytest.fixture(scope="module")
+def raytrace_faults(tmp_path_factory: pytest.TempPathFactory, tiny_release: Path) -> Outcome:
+    bench = Bench(folder=tmp_path_factory.mktemp("raytrace"), release=tiny_release)
+    return fault_in_each_unit(
+        "raytrace", "image=lsst_e_4242_f2_${place%-*}_${place#*-}.fits.gz", RAYTRACE_FAULTS, bench
+    )
+
+
+@pytest.fixture(scope="module")
+def e2adc_faults(tmp_path_factory: pytest.TempPathFactory, tiny_release: Path) -> Outcome:
+    bench = Bench(folder=tmp_path_factory.mktemp("e2adc"), release=tiny_release)
+    image = "image=lsst_a_4242_f2_${place%-*}_C13_${place#*-}.fits.gz"
+    return fault_in_each_unit("e2adc", image, E2ADC_FAULTS, bench, sensors="R22_S0.", amplifiers=True)
+
+
+def check_second_attempt_is_good(outcome: Outcome, unit: str, failure: str) -> None:
+    assert outcome.outcomes(unit) == [failure, "good"]
+    assert outcome.states[unit] == "committed"
+    assert outcome.units[unit]["failure"] is None
+    assert outcome.manifests[f"v4242-{unit}"]["attempt"] == 2
+    logs = [outcome.workdir / attempt["log"] for attempt in outcome.units[unit]["attempts"]]
+    assert all((log / "raytrace.err").is_file() for log in logs)
+    assert len(set(logs)) == 2
+
+
+@pytest.mark.parametrize("fault", RAYTRACE_FAULTS)
+def test_fault_of_raytrace_that_passes_costs_one_attempt(raytrace_faults: Outcome, fault: str) -> None:
+    unit = ALL_UNITS[list(RAYTRACE_FAULTS).index(fault)]
+    check_second_attempt_is_good(raytrace_faults, unit, RAYTRACE_FAULTS[fault][0])
+
+
+@pytest.mark.parametrize("fault", E2ADC_FAULTS)
+def test_fault_of_e2adc_that_passes_costs_one_attempt(e2adc_faults: Outcome, fault: str) -> None:
+    unit = ALL_UNITS[list(E2ADC_FAULTS).index(fault)]
+    check_second_attempt_is_good(e2adc_faults, unit, E2ADC_FAULTS[fault][0])
+    assert len(e2adc_faults.units[unit]["files"]) == 17
 
 
 @pytest.mark.parametrize("fault", ["it segfaults", "it makes nothing", "all pixels are zero"])
 def test_fault_of_raytrace_that_stays_ends_the_job_after_three_attempts(bench: Bench, fault: str) -> None:
-    failure, script = FAULTS[fault]
-    bench.break_stage("raytrace", script)
+    failure, script = RAYTRACE_FAULTS[fault]
+    bench.break_stage("raytrace", f"image={E_IMAGE}\n{script}")
     outcome = bench.run_job()
     assert outcome.exit_code == CODES[failure]
     assert outcome.outcomes() == [failure] * 3
     assert outcome.units[UNIT]["failure"] == failure
+    assert bench.starts() == [f"v4242-{UNIT}/attempt-{number}" for number in (1, 2, 3)]
     assert outcome.manifests == {}
-    assert outcome.images == []
 
 
 def test_one_bad_unit_leaves_the_others_and_the_job_is_partial(bench: Bench) -> None:
-    bench.break_stage("raytrace", "case $unit in *-E001) kill -SEGV $$;; esac; real")
+    bench.break_stage("raytrace", "case $unit in *-E001) test -e $notes/mended || kill -SEGV $$;; esac; real")
     spec = bench.spec(exposures="all")
     outcome = bench.run_job(spec)
     assert (outcome.exit_code, outcome.report["exitAcronym"]) == (90, "PARTIAL")
@@ -78,20 +128,11 @@ def test_one_bad_unit_leaves_the_others_and_the_job_is_partial(bench: Bench) -> 
     assert "v4242-R22_S11-E001" in outcome.stderr
 
     # A later job makes what is missing, and only that.
-    bench.release = bench.release.rename(bench.folder / "broken")
-    (bench.folder / "releases").mkdir(exist_ok=True)
-    again = bench.run_job(spec, environment={"IOD_RELEASES": str(mended(bench))})
+    (bench.notes / "mended").touch()
+    again = bench.run_job(spec)
     assert again.exit_code == 0, again.stderr
     assert again.outcomes(BOTH[0]) == []
     assert again.outcomes(BOTH[1]) == ["good"]
-
-
-def mended(bench: Bench) -> str:
-    """The root of a release that is whole again: the original under the broken one's name."""
-    (bench.release / "bin/raytrace").unlink()
-    (bench.release / "bin/raytrace.real").rename(bench.release / "bin/raytrace")
-    bench.release = bench.release.rename(bench.folder / "releases/quicksim-tiny-1.0")
-    return str(bench.release.parent)
 
 
 def test_attempts_are_as_many_as_the_spec_allows(bench: Bench) -> None:
@@ -153,30 +194,13 @@ def test_all_zero_image_is_a_failure_where_a_star_alone_was_due(bench: Bench) ->
     bench.break_stage("raytrace", f"real; doctor zero {E_IMAGE}")
     outcome = bench.run_job(bench.spec(commands=["$(PHOSIMDIR)/examples/nobackground"], attempts=1))
     assert outcome.exit_code == CODES[ZERO]
+    assert outcome.images == []
 
 
-AMPLIFIER = "lsst_a_4242_f2_R22_S11_C13_E000.fits.gz"
-E2ADC_FAULTS = {
-    "it exits 1": (CRASHED, "exit 1"),
-    "it makes nothing": (MISSING, "exit 0"),
-    "it forgets an amplifier": (MISSING, f"real; rm {AMPLIFIER}"),
-    "it cuts an amplifier short": (DAMAGED, f"real; truncate -s 200 {AMPLIFIER}"),
-    "it says another amplifier": (WRONG, f"real; doctor card AMPID \"'C12     '\" {AMPLIFIER}"),
-}
-
-
-@pytest.mark.parametrize(("failure", "script"), E2ADC_FAULTS.values(), ids=E2ADC_FAULTS.keys())
-def test_fault_of_e2adc_that_passes_costs_one_attempt(bench: Bench, failure: str, script: str) -> None:
-    bench.break_stage("e2adc", ONCE.format(script))
-    outcome = bench.run_job(bench.spec(amplifiers=True))
-    assert outcome.exit_code == 0, outcome.stderr
-    assert outcome.outcomes() == [failure, "good"]
-    assert len(outcome.images) == 17
-
-
+@pytest.mark.parametrize("end", ["exit 1", "kill -KILL $$"])
 @pytest.mark.parametrize("stage", ["trim", "atmosphere", "phosim.py"])
-def test_step_of_the_visit_that_fails_once_is_done_again(bench: Bench, stage: str) -> None:
-    bench.break_stage(stage, ONCE.format("echo spoiled > trimcatalog_4242_R22_S11.pars; exit 1"))
+def test_step_of_the_visit_that_fails_once_is_done_again(bench: Bench, stage: str, end: str) -> None:
+    bench.break_stage(stage, ONCE.format(f"echo spoiled > trimcatalog_4242_R22_S11.pars; {end}"))
     outcome = bench.run_job()
     assert outcome.exit_code == 0, outcome.stderr
     assert len(bench.starts(stage)) == 2

@@ -3,10 +3,11 @@
 from transformation.instance_catalog.commands import PhysicsCommands, read_physics_commands
 from transformation.instance_catalog.header import header_lines, read_defaults
 from transformation.instance_catalog.problems import CatalogFault, CatalogInvalid, CommandsInvalid, Problem
-from transformation.instance_catalog.read import Limits, read_instance_catalogs
+from transformation.instance_catalog.read import OBJECTS_NAME, Limits, read_instance_catalogs
 from transformation.instance_catalog.visit import InstanceCatalog
 
 __all__ = [
+    "OBJECTS_NAME",
     "CatalogFault",
     "CatalogInvalid",
     "CommandsInvalid",

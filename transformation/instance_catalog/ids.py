@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import operator
 import tempfile
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-RUN_IDS = 1 << 16
-_CHUNK_IDS = 1 << 11
+import msgspec
+
+RUN_IDS = 1 << 15
+_LEAST_CHUNK_IDS = 16
 _ID_BYTES = 8
+
+
+_DECODER = msgspec.json.Decoder(list[float])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +60,9 @@ class IdSpool:
         if self._file is not None:
             self._file.close()
 
-    def extend(self, ids: Iterable[bytes]) -> None:
+    def extend(self, ids: Sequence[bytes]) -> None:
         """Add ids that are known to be numbers."""
-        new = list(map(float, ids))
+        new = _as_floats(ids)
         if fractions := len(new) - sum(map(float.is_integer, new)):
             if self._fraction_example is None:
                 self._fraction_example = next(number for number in new if not number.is_integer())
@@ -70,18 +76,20 @@ class IdSpool:
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder, prefix="object-ids-")  # noqa: SIM115 closed by exit
         start = self._file.tell()
-        self._file.write(array("d", sorted(self._distinct(self._ids))))
+        self._file.write(array("d", self._distinct(self._ids)))
         self._runs.append((start, self._file.tell()))
         self._ids.clear()
 
-    def _distinct(self, ids: list[float]) -> set[float]:
-        """The ids as a set, after counting those that it loses."""
-        distinct = set(ids)
-        if repeats := len(ids) - len(distinct):
-            if self._repeat_example is None:
-                self._repeat_example = next(one for one, other in pairwise(sorted(ids)) if one == other)
-            self._repeats += repeats
-        return distinct
+    def _distinct(self, ids: list[float]) -> list[float]:
+        """The ids in order and each once, after counting those that this loses."""
+        ordered = sorted(ids)
+        repeats = sum(map(operator.eq, ordered, islice(ordered, 1, None)))
+        if not repeats:
+            return ordered
+        if self._repeat_example is None:
+            self._repeat_example = next(one for one, other in pairwise(ordered) if one == other)
+        self._repeats += repeats
+        return list(dict.fromkeys(ordered))
 
     def summary(self) -> IdSummary:
         """Count what is odd among all ids. To be called once, after the last id."""
@@ -103,7 +111,9 @@ class IdSpool:
 
         What lies below the end of every run's chunk is complete: the runs go on above it.
         """
-        readers = [self._chunks(start, end) for start, end in self._runs]
+        # All chunks together are no more than one run.
+        chunk_bytes = max(_LEAST_CHUNK_IDS, self._run_ids // len(self._runs)) * _ID_BYTES
+        readers = [self._chunks(start, end, chunk_bytes) for start, end in self._runs]
         heads = [next(reader, array("d")) for reader in readers]
         while any(heads):
             limit = min(head[-1] for head in heads if head)
@@ -112,9 +122,17 @@ class IdSpool:
             for i, (head, cut) in enumerate(zip(heads, cuts, strict=True)):
                 heads[i] = head[cut:] or next(readers[i], head[:0])
 
-    def _chunks(self, start: int, end: int) -> Iterator[array[float]]:
+    def _chunks(self, start: int, end: int, chunk_bytes: int) -> Iterator[array[float]]:
         """The ids of one run, a few at a time: all runs are read side by side."""
         assert self._file is not None
-        for at in range(start, end, _CHUNK_IDS * _ID_BYTES):
+        for at in range(start, end, chunk_bytes):
             self._file.seek(at)
-            yield array("d", self._file.read(min(_CHUNK_IDS * _ID_BYTES, end - at)))
+            yield array("d", self._file.read(min(chunk_bytes, end - at)))
+
+
+def _as_floats(ids: Sequence[bytes]) -> list[float]:
+    """Numbers from their text. A JSON decoder is three times as fast as `float`, but knows no `+5`, `.5` or `007`."""
+    try:
+        return _DECODER.decode(b"[" + b",".join(ids) + b"]")
+    except msgspec.DecodeError:
+        return list(map(float, ids))

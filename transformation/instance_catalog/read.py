@@ -2,8 +2,7 @@
 
 PhoSim 3.4 accepts malformed object lines without a word, so this check is all that a user has. PhoSim also matches
 header words by substring in *every* line of a catalog, comments and object lines too. Therefore the objects go to a
-file of their own: the simulator gets a header that we write, which names that file by `includeobj`. (The name of that
-file must not hold a header word, nor `object`.)
+file of their own: the simulator gets a header that we write, which names that file by `includeobj`.
 """
 
 from __future__ import annotations
@@ -21,6 +20,9 @@ from transformation.instance_catalog.problems import CatalogInvalid, FileInvalid
 from transformation.instance_catalog.scan import FileScan, ObjectSink
 from transformation.instance_catalog.source import BLOCK_BYTES, BOMB_BYTES, BOMB_RATIO, Source
 from transformation.instance_catalog.visit import ESSENTIAL_KEYS, InstanceCatalog
+
+OBJECTS_NAME = "sources.txt"
+"""A name for that file that is safe in an `includeobj` line: it holds no header word, nor `object`."""
 
 Include = Callable[[Path, str], Path]
 """Finds the file that a catalog includes by a (checked) name. Raises FileNotFoundError if there is none."""
@@ -51,7 +53,7 @@ def read_instance_catalogs(
     `names` are what messages call the catalogs; `defaults` come from `read_defaults`; `spool` is a folder for a
     temporary file; `include` finds included files, by default beside the catalog. `objects_out` gets the object lines
     alone, unchanged but for a plain newline: of each catalog first its own, then those it includes, as PhoSim orders
-    them. Raises `CatalogInvalid` (then `objects_out` is not there) and OSError for `objects_out` and `spool`.
+    them. Raises `CatalogInvalid` (then `objects_out` is gone), and OSError for `objects_out` and `spool`.
     """
     limits = limits or Limits()
     findings = Findings()
@@ -70,12 +72,12 @@ def _objects_file(path: Path | None) -> Iterator[BinaryIO | None]:
     if path is None:
         yield None
         return
-    try:
-        with path.open("wb") as out:
+    with path.open("wb") as out:
+        try:
             yield out
-    except CatalogInvalid:
-        path.unlink()
-        raise
+        except (CatalogInvalid, OSError):
+            path.unlink()
+            raise
 
 
 @dataclass(slots=True)

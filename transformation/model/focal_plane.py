@@ -92,7 +92,9 @@ def read_focal_plane(layout: str, segmentation: str) -> tuple[Sensor, ...]:
 def _sensor(words: Sequence[str], group: int, channels: Mapping[str, tuple[str, ...]]) -> Sensor:
     is_cmos = "CMOS" in words
     kind = words.index("CMOS" if is_cmos else "CCD")
-    frame = next(word for word in words[kind + 1 :] if _is_number(word))
+    frame = next((word for word in words[kind + 1 :] if _is_number(word)), None)
+    if frame is None or not float(frame) >= 0 or (is_cmos and not float(frame) > 0):
+        raise ValueError(f"{words[0]} has no usable read-out or frame time")
     return Sensor(
         name=words[0],
         x_um=float(words[1]),

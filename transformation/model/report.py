@@ -11,6 +11,7 @@ class AttemptReport(msgspec.Struct, kw_only=True):
     """One try at a unit in this run."""
 
     number: int
+    """Counts from 1."""
     outcome: str
     """`good`, or the acronym of the failure."""
     detail: str = ""
@@ -26,7 +27,9 @@ class FileReport(msgspec.Struct, kw_only=True):
 
     name: str
     role: str
+    """`electron_image`, `amplifier_image`, `centroids` or `throughput`."""
     size: int
+    """Bytes."""
     adler32: str
     url: str
 
@@ -44,10 +47,12 @@ class UnitReport(msgspec.Struct, kw_only=True):
     made_in_this_run: bool = False
     """False for a unit that an earlier attempt, or one running beside us, has committed."""
     registered: bool = False
+    """Whether it stands in the catalog of images."""
     failure: str | None = None
     """Acronym of the failure that ended the unit."""
     detail: str = ""
     notes: list[str] = []
+    """What the judge found odd about a good unit."""
     wall_s: float = 0.0
     """All attempts of this run."""
     cpu_s: float = 0.0
@@ -64,12 +69,17 @@ class ResourceReport(msgspec.Struct, kw_only=True):
     max_rss_bytes: int = 0
     """Largest of all simulator processes."""
     wrapper_cpu_s: float = 0.0
+    """Of `lsst-trf` itself."""
     wrapper_max_rss_bytes: int = 0
     output_bytes: int = 0
+    """Of all files that this run committed."""
     cores: int = 0
+    """What the job was allowed to use."""
     memory_bytes: int = 0
     units_at_once: int = 0
+    """How many simulator processes ran at once, at most."""
     simulator_processes: int = 0
+    """How many simulator processes this run started."""
 
 
 class ReleaseReport(msgspec.Struct, kw_only=True):
@@ -78,6 +88,7 @@ class ReleaseReport(msgspec.Struct, kw_only=True):
     name: str = ""
     root: str = ""
     manifest_sha256: str = ""
+    """Checksum of its list of files."""
 
 
 class VisitReport(msgspec.Struct, kw_only=True):
@@ -90,7 +101,9 @@ class VisitReport(msgspec.Struct, kw_only=True):
     digest: str
     """Of the request as far as it decides pixels; equal digests, equal images."""
     request: dict[str, object] = {}
+    """What the digest was made from."""
     defaults_used: dict[str, str] = {}
+    """Header keys that the catalog lacks, with the value that the release gives them."""
 
 
 class JobReport(msgspec.Struct, kw_only=True):
@@ -100,7 +113,9 @@ class JobReport(msgspec.Struct, kw_only=True):
     exit_code: int = msgspec.field(name="exitCode")
     """This and the next two are named as in ATLAS job reports, which PanDA's tools know."""
     exit_acronym: str = msgspec.field(name="exitAcronym")
+    """Name of the row of the exit-code table."""
     exit_msg: str = msgspec.field(name="exitMsg")
+    """One sentence: what happened, where, what to do."""
     state: Literal["running", "done", "partial", "failed", "terminated"] = "running"
     name: str = ""
     user: str = ""
@@ -108,6 +123,7 @@ class JobReport(msgspec.Struct, kw_only=True):
     comment: str = ""
     site: str = ""
     run: str = ""
+    """Identifies this start of `lsst-trf` in the journal."""
     panda: dict[str, str] = {}
     """PanDA's ids, where the pilot tells them."""
     attempt: int | None = None
@@ -124,6 +140,7 @@ class JobReport(msgspec.Struct, kw_only=True):
     missing: list[str] = []
     """Ids of units that are neither committed nor empty."""
     warnings: list[str] = []
+    """What was odd about the inputs."""
     resource: ResourceReport = msgspec.field(default_factory=ResourceReport)
 
 
@@ -131,4 +148,6 @@ class PayloadErrorReport(msgspec.Struct, kw_only=True):
     """`payload_error_report.json`, which pilot 3 turns into PanDA's exeErrorCode and exeErrorDiag."""
 
     error_code: int
+    """The exit code."""
     error_diag: str
+    """One sentence, cut to what PanDA keeps."""

@@ -10,35 +10,43 @@ from transformation.model.strict import SAFE_NAME, DocumentInvalid, decode
 
 Name = Annotated[str, msgspec.Meta(pattern=SAFE_NAME, max_length=200)]
 Location = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
-Adler32 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}$")]
+Adler32 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}$(?!\n)")]
 
 
 class CatalogItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An instance catalog whose bytes are pinned."""
 
     url: Location
+    """Where it is: a path relative to the job file, or a URL."""
     adler32: Adler32 | None = None
+    """Checksum that the fetched bytes must have, 8 hex digits."""
     size: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Bytes that it must have."""
 
 
 class InlineCommands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Physics commands written in the spec itself."""
 
     inline: Annotated[str, msgspec.Meta(max_length=1_000_000)]
+    """The lines of a physics command file."""
 
 
 class VisitItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One image of several: its catalogs, and its own commands if they differ."""
 
     catalogs: Annotated[list[Location | CatalogItem], msgspec.Meta(min_length=1)]
+    """Instance catalogs of this image, appended in order."""
     commands: list[Location | InlineCommands] | None = None
+    """This visit's physics commands; without it, those of the job."""
 
 
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the images go."""
 
     base: Location | Annotated[list[Location], msgspec.Meta(min_length=1)] | None = None
+    """Folder or URL under which the images go; of a list, the first. Without it, the site's, else the work folder."""
     dataset: Name | None = None
+    """Reserved; a dataset is called NAME/v<visit>."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,23 +64,39 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One request: which sky, which sensors, which release, whose."""
 
     schema_version: Literal[1]
+    """Of this document; always 1."""
     name: Name
+    """Name of the job: its folder at the destination, and the beginning of its dataset names."""
     user: Name
+    """Whose job it is: the folder above the job's."""
     sensors: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
     """Regular expression over PhoSim sensor names, full match, e.g. `R11_S..`."""
     catalogs: Annotated[list[Location | CatalogItem], msgspec.Meta(min_length=1)] | None = None
+    """Instance catalogs of one image, appended in order. Give this or `visits`."""
     visits: Annotated[list[VisitItem], msgspec.Meta(min_length=1)] | None = None
+    """Several images, each with its own catalogs and its own obshistid."""
     task: Name | None = None
+    """The task that the job belongs to; kept in the report."""
     comment: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
+    """A note for people; kept in the report."""
     exposures: Literal["all"] | Annotated[list[Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(min_length=1)] = "all"
+    """Numbers of the snaps wanted, from 0, or all that the catalog asks for."""
     commands: list[Location | InlineCommands] = []
+    """Physics commands, merged in order: `$(PHOSIMDIR)/examples/NAME`, locations, or inline text."""
     release: Name | None = None
+    """Simulator release, e.g. `quicksim-1.0`; without it, the site's default."""
     amplifiers: bool = True
+    """Also make the images of all amplifiers of each sensor (16 for a science sensor)."""
     attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
+    """Tries at each unit, where another try can help."""
     debug: bool = False
+    """Keep the work folders of all attempts."""
     output: Output = Output()
+    """Where the images go."""
     limits: Limits = Limits()
+    """What one unit may cost."""
     options: Options = Options()
+    """Rarely needed choices; none so far."""
 
     def visit_items(self) -> list[VisitItem]:
         """The visits, whichever way they were written; commands filled in."""

@@ -15,8 +15,8 @@ _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: 
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<key>[^`]*)`(?: - at `(?P<where>.*)`)?")
 _PATTERN = re.compile(r"Expected `str` matching regex '(?P<pattern>.*)'(?: - at `(?P<where>.*)`)?")
 
-SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-"""Names become folders and catalog names, so they cannot begin with a dot or a dash."""
+SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)"
+"""Names become folders and catalog names, so they cannot begin with a dot or a dash, nor end with a newline."""
 
 PATTERN_HINTS = {
     SAFE_NAME: "only letters, digits, '.', '_' and '-', beginning with a letter or digit"
@@ -61,14 +61,18 @@ def _explain(message: str, kind: type[msgspec.Struct]) -> str:
     if found := _MISSING_FIELD.fullmatch(message):
         return f"the key '{found['key']}' is missing{_at(found['where'])}"
     if found := _PATTERN.fullmatch(message):
-        return f"{_key(found['where'])}: {PATTERN_HINTS.get(found['pattern'], 'not of the form ' + found['pattern'])}"
+        pattern = found["pattern"].replace("\\\\", "\\")
+        return f"{_key(found['where'])}: {PATTERN_HINTS.get(pattern, 'not of the form ' + pattern)}"
     what, _, where = message.partition(" - at ")
     return f"{_key(where.strip('`'))}: {what[0].lower()}{what[1:]}" if where else what
 
 
 def _unknown_key(key: str, where: str | None, kind: type[msgspec.Struct]) -> str:
-    close = difflib.get_close_matches(key, _all_keys(kind), n=1)
-    if close:
+    known = _all_keys(kind)
+    close = difflib.get_close_matches(key, known, n=1)
+    if key in known:
+        hint = "; it exists, but not here"
+    elif close:
         hint = f"; did you mean '{close[0]}'?"
     else:
         hint = "" if where else f"; known keys: {', '.join(sorted(kind.__struct_fields__))}"

@@ -128,7 +128,10 @@ def _read_submit(name: str, work: Path, submit: Path) -> Job:
 
 
 def _chips(pars: Path) -> tuple[str, ...]:
-    words = [line.split() for line in pars.read_text().splitlines()]
+    try:
+        words = [line.split() for line in pars.read_text().splitlines()]
+    except OSError as error:
+        raise GridFilesInvalid(f"{pars.name}: {error.strerror}") from None
     return tuple(line[2] for line in words if len(line) == 3 and line[0] == "chipid")
 
 

@@ -9,7 +9,10 @@ import os
 import pytest
 from isal import igzip
 
-from transformation.instance_catalog import CatalogFault, CatalogInvalid, Limits, read_instance_catalogs
+from transformation.instance_catalog import OBJECTS_NAME, CatalogFault, CatalogInvalid, Limits, read_instance_catalogs
+from transformation.instance_catalog.header_keys import loose_name
+from transformation.instance_catalog.problems import FileInvalid
+from transformation.instance_catalog.source import Source
 
 
 def test_sizes_and_checksums_are_those_on_disk(bench):
@@ -81,6 +84,19 @@ def test_a_file_that_is_no_catalog_is_named(bench, content, words):
     failure = bench.fail(content)
     assert failure.total == 1
     assert words in str(failure)
+
+
+def test_a_line_without_end_is_not_waited_for(bench):
+    path = bench.add("endless", b"# " + b"x" * 3_000_000)
+    with Source(path) as source:
+        with pytest.raises(FileInvalid, match="longer than 4095"):
+            list(source.blocks())
+        assert source.size_bytes < 1_000_000
+
+
+def test_the_name_for_the_objects_means_nothing_to_phosim():
+    assert loose_name(f"includeobj {OBJECTS_NAME}") is None
+    assert "object" not in OBJECTS_NAME
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key(bench):

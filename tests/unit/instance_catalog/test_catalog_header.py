@@ -222,7 +222,7 @@ def test_catalogs_that_differ_are_a_conflict(bench):
 
 def test_defaults_are_read_as_phosim_has_them(tmp_path):
     path = tmp_path / "default_instcat"
-    path.write_bytes(OLD + b"# caf\xe9\nfoo 1\nSIM_TEMPERATURE 20.0\nactuator 0.0 0.0\nseed\n")
+    path.write_bytes(OLD + b"# \xe9t\xe9\nfoo 1\nSIM_TEMPERATURE 20.0\nactuator 0.0 0.0\nseed\n")
     defaults = read_defaults(path)
     assert len(defaults) == OLD.count(b"\n") + 2
     assert (defaults["mjd"], defaults["actuator"], defaults["seed"]) == ("49552.3", "0.0 0.0", "1000")

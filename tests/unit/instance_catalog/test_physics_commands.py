@@ -78,7 +78,7 @@ def test_extraid_is_appended_once():
         ("note about centroidfile", "would misread"),
         ("a\x00b", "control character 0x00"),
         ("a\x1b[0m", "control character 0x1b"),
-        ("caf\xe9 1", "is no command"),
+        ("\xe9t\xe9 1", "is no command"),
         ("zenith_v=5", "is no command"),
         ("5 5", "is no command"),
         ("x " + "y" * 4094, "longer than 4095 bytes"),

@@ -242,6 +242,7 @@ def test_a_failed_raytrace_exits_0_and_leaves_its_pars(tiny: Release, tmp_path: 
         (catalog(obshistid="abc"), [], 1, "obshistid 'abc'"),
         ("", [], 1, "holds no line"),
         ("filter\n", [], 1, "catalog.txt:1: 'filter' has no value"),
+        (catalog(nsnap="two"), [], 1, "'nsnap' is not a number: 'two'"),
         (catalog(), ["-c", "nowhere"], 1, "nowhere does not exist."),
         (catalog(), ["-i", "hsc"], 1, "hsc does not exist."),
         (catalog(), ["-g", "cloud"], 255, "unknown grid option"),
@@ -257,6 +258,7 @@ def test_errors_of_the_visit(
     assert message in run.stderr
     assert "Traceback" not in run.stderr
     assert run.files() == set()
+    assert not list(run.work.glob("*.part"))
 
 
 def test_version_and_usage(tiny: Release, tmp_path: Path) -> None:

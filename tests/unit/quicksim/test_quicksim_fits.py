@@ -58,6 +58,7 @@ def test_files_are_whole_blocks_and_carry_no_time(tmp_path: Path) -> None:
         write_float_image(tmp_path / name, CARDS, np.zeros((5, 5), np.float32))
     packed = [(tmp_path / name).read_bytes() for name in ("one.fits.gz", "two.fits.gz")]
     assert packed[0] == packed[1]
+    assert packed[0][4:8] == bytes(4)  # where gzip has its time
     assert len(gzip.decompress(packed[0])) == 2 * 2880
 
 
@@ -75,6 +76,10 @@ def test_a_short_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "e.fits.gz").write_bytes(gzip.compress(short))
     with pytest.raises(StageError, match="ends before its last pixel"):
         read_float_image(tmp_path / "e.fits.gz")
+
+
+def test_quotes_are_doubled() -> None:
+    assert format_card("KEY", "it's").startswith("KEY     = 'it''s   '")
 
 
 @given(

@@ -1,0 +1,88 @@
+"""`make bench`: measure, print a table, write bench-output/bench.json.
+
+    python -m benchmarks [NAME ...]
+
+Ratios are taken side by side in one run, so that they hold on a machine of any speed; run it while nothing else does.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import catalog_validation, start_and_rerun, wrapper_overhead
+from benchmarks.job import ROOT
+
+OUTPUT = ROOT / "bench-output"
+Row = tuple[str, str, str]
+"""What, measured, goal."""
+
+
+def _catalog_validation(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    del folder
+    found = catalog_validation.measure()
+    return found, [
+        ("validating a 95 MB catalog over a bare split loop", f"{found['validation_over_loop']:.2f}", "< 4"),
+        ("peak memory, 95 MB over 1 MB catalog", f"{found['peak_growth']:.3f}", "not growing"),
+    ]
+
+
+def _start_and_rerun(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    found = start_and_rerun.measure(folder)
+    return found, [
+        ("start to first simulator process, 1 MB catalog", f"{found['to_first_process_s']:.2f} s", "< 0.5 s"),
+        ("running a finished job again", f"{found['rerun_s']:.2f} s", "< 2 s"),
+    ]
+
+
+def _overhead(unit_s: float, goal: str) -> Callable[[Path], tuple[dict[str, float], list[Row]]]:
+    def measure(folder: Path) -> tuple[dict[str, float], list[Row]]:
+        found = wrapper_overhead.measure(unit_s, folder)
+        return found, [
+            (f"job of {unit_s:.0f} s units over `xargs -P`", f"{found['ratio']:.4f}", goal),
+            (f"peak memory of the wrapper, {unit_s:.0f} s units", f"{found['wrapper_peak_mb']:.0f} MB", "< 100 MB"),
+        ]
+
+    return measure
+
+
+BENCHMARKS: dict[str, Callable[[Path], tuple[dict[str, float], list[Row]]]] = {
+    "catalog_validation": _catalog_validation,
+    "start_and_rerun": _start_and_rerun,
+    "overhead_20": _overhead(20.0, "< 1.03"),
+    "overhead_60": _overhead(60.0, "< 1.02"),
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks of those names, all if none is given."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"unknown benchmark '{unknown[0]}'; known: {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 10
+    OUTPUT.mkdir(exist_ok=True)
+    console = Console()
+    table = Table("what", "measured", "goal")
+    results = {}
+    for name in names or BENCHMARKS:
+        folder = OUTPUT / f"work-{name}"
+        shutil.rmtree(folder, ignore_errors=True)
+        with console.status(f"measuring {name}"):
+            results[name], rows = BENCHMARKS[name](folder)
+        for row in rows:
+            table.add_row(*row)
+            console.print(": ".join(row[:2]))
+        shutil.rmtree(folder, ignore_errors=True)
+    console.print(table)
+    (OUTPUT / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
