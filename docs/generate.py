@@ -59,7 +59,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     yield REFERENCE / "job-spec.md", _page("Job spec", spec, spec.JobSpec, _JOB_SPEC)
     yield REFERENCE / "job-spec.schema.json", _json(_job_spec_schema())
     yield REFERENCE / "job-report.md", _page("Job report", report, report.JobReport, _JOB_REPORT)
-    yield REFERENCE / "job-report.schema.json", _json(msgspec.json.schema(report.JobReport))
+    yield REFERENCE / "job-report.schema.json", _json(_schema(report.JobReport))
     yield REFERENCE / "site-file.md", _page("Site file", site, site.Site, _site_file())
     yield REFERENCE / "command-line.md", _command_line()
 
@@ -101,13 +101,19 @@ _JOB_SPEC = """What a job is to make, as a JSON object or TOML. Unknown keys are
 [how-to](../how-to/write-a-job-spec.md).
 """
 _JOB_REPORT = """`jobReport.json` in the work folder: written when the job starts, while it runs, and at its end, in
-every case. Schema: [job-report.schema.json](job-report.schema.json). How to read it: [how-to](../how-to/read-the-report.md).
+every case. Schema: [job-report.schema.json](job-report.schema.json). How to read it:
+[how-to](../how-to/read-the-report.md).
 `payload_error_report.json`, described last, stands beside it after a failure.
 """
 
 
+def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    # A field of type `object` may hold anything, which an empty schema says.
+    return msgspec.json.schema(kind, schema_hook=lambda _: {})
+
+
 def _job_spec_schema() -> dict[str, Any]:
-    schema = msgspec.json.schema(transformation.model.spec.JobSpec)
+    schema = _schema(transformation.model.spec.JobSpec)
     schema["$defs"]["JobSpec"]["oneOf"] = [{"required": ["catalogs"]}, {"required": ["visits"]}]
     return schema
 
@@ -115,8 +121,8 @@ def _job_spec_schema() -> dict[str, Any]:
 def _site_file() -> str:
     defaults = (site_configs.load.SITES / "defaults.toml").read_text(encoding="utf-8")
     local = (site_configs.load.SITES / "local.toml").read_text(encoding="utf-8")
-    return f"""One TOML file a site: `--site NAME` for one that comes with the package, or `--site FILE.toml`. It names only
-what differs from `site_configs/sites/defaults.toml`:
+    return f"""One TOML file a site: `--site NAME` for one that comes with the package, or `--site FILE.toml`. It names
+only what differs from `site_configs/sites/defaults.toml`:
 
 ```toml
 {defaults}```
@@ -153,6 +159,8 @@ def _field_texts(node: ast.ClassDef) -> dict[str, str]:
                 ast.Expr(value=ast.Constant(value=str(meaning))),
             ):
                 texts[name] = _line(meaning)
+            case _:
+                pass
     return texts
 
 

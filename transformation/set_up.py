@@ -197,8 +197,6 @@ def explain(finished: Finished, what: str, log: Path, folder: Path, crashed: Fai
         return Failed(failure=Failure.SIMULATOR_KILLED, detail=detail)
     if _SED_MISSING.search(errors):
         return Failed(failure=Failure.SED_MISSING, detail=detail)
-    if _SED_MISSING.search(errors):
-        return Failed(failure=Failure.SED_MISSING, detail=detail)
     return Failed(failure=crashed, detail=detail)
 
 

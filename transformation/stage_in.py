@@ -104,11 +104,15 @@ def _stage_visit(
     except CatalogInvalid as error:
         raise JobError(_FAILURE_OF_FAULT[error.kind], str(error)) from None
     identity = _identity(catalog, commands, spec, release)
+    try:
+        facts = _facts(catalog, commands)
+    except CommandsInvalid as error:
+        raise JobError(Failure.COMMANDS_INVALID, str(error)) from None
     return StagedVisit(
         index=index,
         catalog=catalog,
         commands=commands,
-        facts=_facts(catalog, commands),
+        facts=facts,
         digest=hashlib.sha256(msgspec.json.encode(identity, order="sorted")).hexdigest(),
         identity=identity,
     )
@@ -198,7 +202,7 @@ def _command_path(item: str, base: Path, release: Release) -> Path:
 
 def _facts(catalog: InstanceCatalog, commands: PhysicsCommands) -> VisitFacts:
     return VisitFacts(
-        visit=f"{catalog.obshistid}{commands.extraid}",
+        visit=str(commands.observation_id(catalog.obshistid)),
         filter=catalog.filter,
         seed=catalog.seed,
         nsnap=catalog.nsnap,

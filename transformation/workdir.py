@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from transformation.instance_catalog import OBJECTS_NAME
 from transformation.model.failures import Failure, JobError
 from transformation.model.work import Unit
 
@@ -85,8 +86,8 @@ class VisitDir:
 
     @property
     def objects(self) -> Path:
-        """All object lines of the visit."""
-        return self.root / "objects.txt"
+        """All object lines of the visit; the name holds no word that PhoSim's driver takes for a header's."""
+        return self.root / OBJECTS_NAME
 
     @property
     def commands(self) -> Path:

@@ -213,7 +213,7 @@ def drawn_lines(first_number: int) -> Iterator[str]:
 def _draw(random: np.random.Generator, magnitudes: np.ndarray, brighter: list[float]) -> np.ndarray:
     """Magnitudes that follow cumulative counts."""
     count = round(brighter[-1] - brighter[0])
-    return np.interp(random.uniform(brighter[0], brighter[-1], count), brighter, magnitudes)
+    return np.asarray(np.interp(random.uniform(brighter[0], brighter[-1], count), brighter, magnitudes))
 
 
 def _places(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -232,9 +232,9 @@ def object_line(number: int, ra_deg: float, dec_deg: float, magnitude: float, sh
 
 def catalog_lines() -> Iterator[str]:
     """The whole catalog."""
-    yield "# The core of the Virgo cluster: M84, M86 and their neighbours. Made by make_catalog.py, which names sources."
+    yield "# The core of the Virgo cluster: M84, M86 and neighbours. Made by make_catalog.py, which names its sources."
     yield from (f"{name} {value}" for name, value in HEADER)
-    yield "# Real part: OpenNGC (CC-BY-SA-4.0) by pyongc. Positions, axes and magnitudes are measured, profiles by type."
+    yield "# Real part: OpenNGC (CC-BY-SA-4.0) by pyongc. Positions, axes, magnitudes are measured, profiles by type."
     real = list(real_lines())
     yield from real
     yield "# Drawn part: faint galaxies and stars, not real ones; drawn from published number counts in a circle of"
