@@ -108,8 +108,7 @@ every case. Schema: [job-report.schema.json](job-report.schema.json). How to rea
 
 
 def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    # A field of type `object` may hold anything, which an empty schema says.
-    return msgspec.json.schema(kind, schema_hook=lambda _: {})
+    return msgspec.json.schema(kind, schema_hook=lambda _: {"description": "anything"})
 
 
 def _job_spec_schema() -> dict[str, Any]:
@@ -168,8 +167,19 @@ def _rows(kind: type[msgspec.Struct], texts: dict[str, str]) -> Iterator[str]:
     described = msgspec.inspect.type_info(kind)
     assert isinstance(described, msgspec.inspect.StructType)
     for field in described.fields:
-        meaning = texts.get(field.name, "").replace("|", "\\|")
+        meaning = (texts.get(field.name, "") or _purpose(field.type)).replace("|", "\\|")
         yield f"| `{field.encode_name}` | {_type(field.type)} | {_default(field)} | {meaning} |\n"
+
+
+def _purpose(kind: msgspec.inspect.Type) -> str:
+    """What a field without words of its own holds, if it is one of our documents."""
+    match kind:
+        case msgspec.inspect.ListType():
+            return _purpose(kind.item_type)
+        case msgspec.inspect.StructType():
+            return _line(kind.cls.__doc__ or "")
+        case _:
+            return ""
 
 
 def _default(field: msgspec.inspect.Field) -> str:

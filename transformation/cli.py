@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -73,9 +74,10 @@ def _new_run() -> str:
 def complain(failed: Failed) -> int:
     """Print the failure, last line as the PanDA pilot reads it from stderr; the exit code."""
     first, *more = failed.detail.splitlines() or [""]
-    for line in (first, *more) if more else ():
+    last = diagnosis(replace(failed, detail=first))
+    for line in (first, *more) if more or first not in last else ():
         print(line, file=sys.stderr)
-    print(f"ERROR: {diagnosis(replace(failed, detail=first))}", file=sys.stderr)
+    print(f"ERROR: {last}", file=sys.stderr)
     return failed.failure.code
 
 
@@ -97,17 +99,24 @@ def _run(parsed: Namespace) -> int:
     processes = Processes()
     reporter.begin()
     with _signals(lambda: _last_resort(processes, ledger, reporter)):
-        failed = site_failed or _run_to_verdict(parsed, site, workdir, journal, ledger, reporter, narrator, processes)
-    if failed is not None:
-        ledger.interrupt(failed)
-    processes.close()
-    report = reporter.end(failed)
-    journal.write("job_end", exitCode=report.exit_code, exitAcronym=report.exit_acronym, exitMsg=report.exit_msg)
-    narrator.close()
-    for line in final_lines(report) if report.units else ():
-        narrator.say(line)
-    narrator.say(f"report   {workdir.report}")
-    return 0 if failed is None else complain(failed)
+        try:
+            failed = site_failed or _run_to_verdict(
+                parsed, site, workdir, journal, ledger, reporter, narrator, processes
+            )
+        except Terminated as error:  # while scratch was being removed
+            failed = Failed(failure=Failure.TERMINATED, detail=f"{error}; {summary(ledger)}")
+            workdir.clear()
+        _ignore_signals()  # what is left to do tells the truth about what is done, and takes no time
+        if failed is not None:
+            ledger.interrupt(failed)
+        processes.close()
+        report = reporter.end(failed)
+        journal.write("job_end", exitCode=report.exit_code, exitAcronym=report.exit_acronym, exitMsg=report.exit_msg)
+        narrator.close()
+        for line in final_lines(report) if report.units else ():
+            narrator.say(line)
+        narrator.say(f"report   {workdir.report}")
+        return 0 if failed is None else complain(failed)
 
 
 def _run_to_verdict(
@@ -147,6 +156,8 @@ def _run_to_verdict(
     except (Terminated, KeyboardInterrupt) as error:
         return Failed(failure=Failure.TERMINATED, detail=f"{str(error) or 'interrupted'}; {summary(ledger)}")
     except Exception as error:  # noqa: BLE001 - the border: a bug becomes a report like any other failure
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return Failed(failure=Failure.DISK_FULL, detail=f"{workdir.root}: {error.strerror}")
         import traceback
 
         journal.write("bug", traceback=traceback.format_exc())
@@ -177,20 +188,26 @@ def _signals(last_resort: object) -> Iterator[None]:
     """Turn the first TERM, INT or HUP into `Terminated` in the main thread; later ones change nothing."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(one, signal.SIG_IGN)
+        _ignore_signals()
         timer = threading.Timer(_LAST_RESORT_S, last_resort)  # type: ignore[arg-type]
         timer.daemon = True
         timer.start()
         raise Terminated(f"got {signal.Signals(number).name}")
 
-    before = {one: signal.signal(one, stop) for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    before = {one: signal.signal(one, stop) for one in _STOPPING}
     try:
         yield
     finally:
         for one, handler in before.items():
-            if signal.getsignal(one) is stop:
-                signal.signal(one, handler)
+            signal.signal(one, handler)
+
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def _ignore_signals() -> None:
+    for one in _STOPPING:
+        signal.signal(one, signal.SIG_IGN)
 
 
 def _last_resort(processes: Processes, ledger: Ledger, reporter: Reporter) -> None:
@@ -202,11 +219,19 @@ def _last_resort(processes: Processes, ledger: Ledger, reporter: Reporter) -> No
     os._exit(complain(failed))
 
 
+def _option(words: Sequence[str], name: str) -> str | None:
+    """The value of an option on a command line that the parser refused."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == name or word.startswith(f"{name}="):
+            return word.removeprefix(name).removeprefix("=") or following
+    return None
+
+
 def _leave_word(words: Sequence[str], failed: Failed) -> None:
     """Write the reports of a job whose command line is wrong, where its work folder would be."""
     import tempfile
 
-    folder = next((words[at + 1] for at, word in enumerate(words[:-1]) if word == "--workdir"), ".")
+    folder = _option(words, "--workdir") or "."
     with tempfile.TemporaryDirectory() as nowhere:
         try:
             workdir, _lock = open_workdir(Path(folder), Path(nowhere))

@@ -53,9 +53,11 @@ def inspect(request: Request) -> Facts:
     bare = Facts(size_bytes=size_bytes, adler32=adler32)
     if not request.is_image:
         return bare
+    from isal import isal_zlib
+
     try:
         return _inspect_image(path, request.keys, bare)
-    except (EOFError, OSError, zlib.error) as error:
+    except (EOFError, OSError, zlib.error, isal_zlib.error) as error:  # type: ignore[misc] # their stub has it as a value
         return _with(bare, problem=f"does not gunzip to its end: {error}")
     except ValueError as error:
         return _with(bare, problem=f"is no valid FITS file: {error}")
@@ -85,7 +87,7 @@ def _inspect_image(path: Path, keys: list[str], bare: Facts) -> Facts:
             bitpix = int(header["BITPIX"])
             found = {key: header.get(key) for key in keys}
             bzero = float(header.get("BZERO", 0.0))
-        except (KeyError, TypeError, VerifyError) as error:
+        except (KeyError, TypeError, OverflowError, VerifyError) as error:
             raise ValueError(f"header: {error}") from None
         if len(axes) != 2 or min(axes) < 1:
             raise ValueError(f"its axes are {axes}, not two of at least one pixel")

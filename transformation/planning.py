@@ -152,9 +152,7 @@ def _expected_files(facts: VisitFacts, selection: Selection, sensor: Sensor, exp
     visit_filter = f"{facts.visit}_f{facts.filter}"
     snap = f"E{exposure:03d}"
     image = f"{selection.instrument}_e_{visit_filter}_{sensor.name}_{snap}"
-    yield ExpectedFile(
-        name=f"{image}.fits.gz", role=Role.ELECTRON_IMAGE, shape=(sensor.nx, sensor.ny), bitpix=FLOAT32
-    )
+    yield ExpectedFile(name=f"{image}.fits.gz", role=Role.ELECTRON_IMAGE, shape=(sensor.nx, sensor.ny), bitpix=FLOAT32)
     if selection.amplifiers:
         # A wavefront half R00_S22_C0 has channels R00_S22_C00..C07: PhoSim merges the digit of the half.
         device = re.sub(r"_C\d$", "", sensor.name)

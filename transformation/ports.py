@@ -60,6 +60,10 @@ class TooLarge(StorageError):
 class Storage(Protocol):
     """Files at URLs of one scheme. Folders appear when a file is written into them."""
 
+    @property
+    def parallel(self) -> int:
+        """How many transfers at once make one unit's upload faster; 1 where more would not."""
+
     def stat(self, url: str) -> Stat | None:
         """Size of the file; None if it is surely not there."""
 
@@ -89,6 +93,9 @@ class Storage(Protocol):
 
     def delete(self, url: str) -> None:
         """Remove the file; no harm if it is not there."""
+
+    def close(self) -> None:
+        """End what serves this storage, processes included; calls under way fail. Repeating it is harmless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -260,7 +260,7 @@ class Helper:
     """
 
     def __init__(self, module: str, log: Path) -> None:
-        self._argv = (sys.executable, "-m", module)
+        self._module = module
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -283,7 +283,7 @@ class Helper:
         if not answer.endswith(b"\n"):
             self.close()
             ended = f"gave no answer in {timeout_s:.0f} s" if silent else f"ended with {process.returncode}"
-            raise HelperFailed(f"{' '.join(self._argv[1:])} {ended}, see {self._log}")
+            raise HelperFailed(f"-m {self._module} {ended}, see {self._log}")
         return answer
 
     def close(self) -> None:
@@ -299,14 +299,22 @@ class Helper:
 
     def _ensure(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            with self._log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    self._argv,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    # A signal to our process group is ours to answer; the helper ends when we close its stdin.
-                    start_new_session=True,
-                    env={**os.environ, "PYTHONPATH": _PACKAGE_PARENT},
-                )
+            self._process = start_module(self._module, self._log)
         return self._process
+
+
+def start_module(module: str, log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """One of our own modules in a child process with pipes at stdin and stdout; it has to end when stdin is closed.
+
+    It inherits our environment, credentials included, and gets `environment` on top.
+    """
+    with log.open("ab") as stderr:
+        return subprocess.Popen(
+            (sys.executable, "-m", module),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            # A signal to our process group is ours to answer; the child ends when we close its stdin.
+            start_new_session=True,
+            env={**os.environ, **(environment or {}), "PYTHONPATH": _PACKAGE_PARENT},
+        )

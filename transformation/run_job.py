@@ -127,7 +127,7 @@ def output_base(job: Job) -> str:
     if first is not None:
         if "://" in first and not first.startswith("file:"):
             return first
-        return str(local_path(first, job.request.folder, "output.base").absolute())
+        return str(local_path(first, job.request.folder, "output.base").resolve())
     return expand(job.site.storage.bases[0]) if job.site.storage.bases else str(job.workdir.root)
 
 

@@ -161,7 +161,7 @@ class UnitLoop:
             # Whatever it died of, it was us: the unit is as good as before.
             failed = Failed(failure=Failure.TERMINATED, detail=f"{unit.id}: the job was told to stop")
         self._ledger.failed(unit, failed)
-        if failed.failure.remedy is Remedy.NEVER:
+        if failed.failure.lies_in_the_request:
             self._destination.remember_failure(unit, failed)
         self._close_unit(unit.visit)
 

@@ -14,6 +14,7 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -105,7 +106,7 @@ def commit_unit(
     """Upload, check and commit the judged files of a unit.
 
     `token` (letters, digits, `_`, `-`; at most 50) is unique to this attempt at this unit, `clock` gives seconds since
-    the epoch, `record` gets every transfer. The failure is the storage's, or REQUEST_CONFLICT if a unit of another
+    the epoch, `record` gets every transfer, maybe from several threads at once. The failure is the storage's, or REQUEST_CONFLICT if a unit of another
     request stands under the same name; after a storage's failure the unit may be committed all the same.
     """
     commit = _Commit(storage=storage, place=place, unit=unit, files=files, receipt=receipt, clock=clock, record=record)
@@ -193,20 +194,30 @@ class _Commit:
                 return readable
 
     def _upload(self, draft: UnitManifest) -> Failed | None:
-        for made, file in zip(self.files, draft.files, strict=True):
-            url = self.place.file_url(draft.visit, file.temporary)
-            started_s = self.clock()
+        """Send and check all files, several at once where the storage profits; the first problem ends it."""
+        pairs = list(zip(self.files, draft.files, strict=True))
+        if self.storage.parallel == 1 or len(pairs) < 2:
+            problems = (self._send(draft.visit, made, file) for made, file in pairs)
+            return next(filter(None, problems), None)
+        with ThreadPoolExecutor(self.storage.parallel, thread_name_prefix="upload") as pool:
+            sent = [pool.submit(self._send, draft.visit, made, file) for made, file in pairs]
             try:
-                self.storage.put(made.path, url)
-                problem = self._check(url, file)
-            except StorageError as error:
-                problem = _failed(error)
-            wall_s = max(0.0, self.clock() - started_s)
-            detail = problem.detail if problem else ""
-            self.record(Transfer(url=url, size_bytes=file.size_bytes, wall_s=wall_s, problem=detail))
-            if problem is not None:
-                return problem
-        return None
+                return next(filter(None, (one.result() for one in sent)), None)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _send(self, visit: str, made: MadeFile, file: ManifestFile) -> Failed | None:
+        url = self.place.file_url(visit, file.temporary)
+        started_s = self.clock()
+        try:
+            self.storage.put(made.path, url)
+            problem = self._check(url, file)
+        except StorageError as error:
+            problem = _failed(error)
+        wall_s = max(0.0, self.clock() - started_s)
+        detail = problem.detail if problem else ""
+        self.record(Transfer(url=url, size_bytes=file.size_bytes, wall_s=wall_s, problem=detail))
+        return problem
 
     def _check(self, url: str, file: ManifestFile) -> Failed | None:
         """Ask the far end what it holds: a copy that was repeated or cut off may have been reported as good."""

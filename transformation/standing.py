@@ -14,6 +14,7 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from transformation.layout import JobPlace, aside_name, failure_name, is_aside, manifest_name, unit_of
@@ -79,10 +80,11 @@ def set_aside(storage: Storage, place: JobPlace, unit: Unit, judged: bytes | Non
     """
     url = place.receipt_url(unit.visit, manifest_name(unit.id))
     aside_url = place.receipt_url(unit.visit, aside_name(unit.id, token))
-    try:
+    with suppress(Missing):  # another attempt moved it; or we did, and a lost answer made the coat ask again
         storage.rename(url, aside_url)
+    try:
         moved = storage.read(aside_url, limit_bytes=LIMIT_BYTES)
-    except (TooLarge, Missing):  # Missing: another attempt moved it, or cleaned up after its own commit
+    except (TooLarge, Missing):  # Missing: it was not us, or another attempt cleaned up after its own commit
         return
     if moved != judged:
         storage.create(url, moved)

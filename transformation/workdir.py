@@ -11,7 +11,7 @@ from pathlib import Path
 
 from transformation.instance_catalog import OBJECTS_NAME
 from transformation.model.failures import Failure, JobError
-from transformation.model.work import Unit
+from transformation.model.work import Batch, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +104,9 @@ class VisitDir:
         """PhoSim's output folder, which must exist."""
         return self.root / "output"
 
-    def attempt(self, unit: Unit, number: int) -> Path:
-        """Fresh folder of one attempt at a unit."""
-        return self.root / "units" / unit.id / f"attempt-{number}"
+    def attempt(self, what: Unit | Batch, number: int) -> Path:
+        """Fresh folder of one attempt at a unit, or at several in one run."""
+        return self.root / "units" / what.id / f"attempt-{number}"
 
     def unit(self, unit: Unit) -> Path:
         """Holds all attempts at a unit."""
@@ -116,9 +116,9 @@ class VisitDir:
         """Log of a visit-level step, without ending."""
         return self._log(self.logs / self.root.name / f"{name}-{attempt}")
 
-    def unit_log(self, unit: Unit, name: str, attempt: int) -> Path:
+    def unit_log(self, what: Unit | Batch, name: str, attempt: int) -> Path:
         """Log of a unit's step, without ending."""
-        return self._log(self.logs / unit.id / f"attempt-{attempt}" / name)
+        return self._log(self.logs / what.id / f"attempt-{attempt}" / name)
 
     def _log(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

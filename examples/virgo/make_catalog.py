@@ -190,10 +190,10 @@ def half_light_arcsec(magnitude: np.ndarray) -> np.ndarray:
 
 
 def drawn_lines(first_number: int) -> Iterator[str]:
-    """Faint galaxies (20.5 to 22) and stars (13 to 21); their magnitudes are taken as AB of a flat spectrum."""
+    """Faint galaxies (20.5 to 21.5) and stars (13 to 21); their magnitudes are taken as AB of a flat spectrum."""
     random = np.random.default_rng(DRAWN_SEED)
     area_deg2 = math.pi * DRAWN_RADIUS_DEG**2
-    magnitudes = np.linspace(20.5, 22.0, 151)
+    magnitudes = np.linspace(20.5, 21.5, 101)
     galaxies = _draw(random, magnitudes, [3600 * area_deg2 * galaxies_per_arcmin2(one) for one in magnitudes])
     ra_deg, dec_deg = _places(random, len(galaxies))
     # Plain choices: sizes scatter by 30 %, axis ratios go from thin discs to round.

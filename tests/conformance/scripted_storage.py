@@ -29,6 +29,10 @@ class ScriptedStorage:
         self._before = before
         self._after = after
 
+    @property
+    def parallel(self) -> int:
+        return self.inner.parallel
+
     def stat(self, url: str) -> Stat | None:
         return self._run("stat", url, lambda: self.inner.stat(url))
 
@@ -58,6 +62,9 @@ class ScriptedStorage:
 
     def delete(self, url: str) -> None:
         self._run("delete", url, lambda: self.inner.delete(url))
+
+    def close(self) -> None:
+        self.inner.close()
 
     def _run(self, operation: str, url: str, call: Callable[[], T]) -> T:
         self._before(operation, url)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 from quicksim.tables import FULL, TINY, focal_plane_layout, segmentation
 from transformation.model.failures import Failure, JobError
@@ -52,3 +57,31 @@ def unit(sensor: str = "R22_S11", *, amplifiers: bool = True) -> Unit:
 def failure_of(error: JobError) -> tuple[Failure, str]:
     """What a job error says."""
     return error.failed.failure, error.failed.detail
+
+
+RELEASE_FACTS = {"name": "phosim-3.4.2", "simulator": "phosim", "version": "3.4.2", "future_key": [1]}
+
+
+def make_release(folder: Path, **changes: object) -> Path:
+    """A release with nothing to run in it."""
+    facts = {**RELEASE_FACTS, "name": folder.name, **changes}
+    tables = folder / "data" / str(facts.get("instrument", "lsst"))
+    for place in (tables, folder / "bin"):
+        place.mkdir(parents=True)
+    (tables / "focalplanelayout.txt").write_text(focal_plane_layout(TINY))
+    (tables / "segmentation.txt").write_text(segmentation(TINY))
+    for name in ("phosim.py", "default_instcat", "bin/trim", "bin/raytrace", "bin/e2adc"):
+        (folder / name).write_text("")
+    (folder / "release.json").write_text(json.dumps(facts))
+    return folder
+
+
+@contextmanager
+def file_size_limit(size_bytes: int) -> Iterator[None]:
+    """No file of this process can grow beyond: writes stop in the middle, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transformation.model.failures import FORBIDDEN_CODES, Failed, Failure, JobError, Remedy, effective_remedy, job_failure
+from transformation.model.failures import (
+    FORBIDDEN_CODES,
+    Failed,
+    Failure,
+    JobError,
+    Remedy,
+    effective_remedy,
+    job_failure,
+)
 
 F = Failure
 NO_PARTIAL = [row for row in Failure if not row.name.startswith("PARTIAL")]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import resource
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.samples import file_size_limit
 from transformation.journal import Journal, read_journal, to_json, utc_now
 
 FACTS = st.dictionaries(
-    st.sampled_from(["unit", "detail", "wall_s", "n"]), st.text(max_size=12) | st.integers(-9, 9) | st.none(), max_size=3
+    st.sampled_from(["unit", "detail", "wall_s", "n"]),
+    st.text(max_size=12) | st.integers(-9, 9) | st.none(),
+    max_size=3,
 )
 EVENTS = st.lists(st.tuples(st.sampled_from(["job_start", "unit_failed", "x"]), FACTS), max_size=5)
 
@@ -81,7 +81,8 @@ def test_rubbish_is_passed_over(folder: Path, lines: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"[]", b"3", b'"event"', b"{}", b'{"t":1}', b'{"event":"\xff"}', b"[" * 100_000, b'{"event":"x"', b"\0"]
+    "line",
+    [b"", b"[]", b"3", b'"event"', b"{}", b'{"t":1}', b'{"event":"\xff"}', b"[" * 100_000, b'{"event":"x"', b"\0"],
 )
 def test_lines_that_are_no_events(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "journal.jsonl"
@@ -105,17 +106,6 @@ def test_opening_adds_nothing(tmp_path: Path) -> None:
     assert path.read_bytes() == before
     write(path, [("b", {})])
     assert b"\n\n" not in path.read_bytes()
-
-
-@contextmanager
-def file_size_limit(size_bytes: int) -> Iterator[None]:
-    """No file of this process can grow beyond: writes stop in the middle, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_loses_events_but_never_the_job(tmp_path: Path) -> None:

@@ -312,6 +312,20 @@ def test_two_commits_where_creation_is_seen_in_halves(memory_world: World, picks
     assert [outcome.manifest for outcome in outcomes] == [stands, stands]
 
 
+def test_a_half_seen_manifest_is_not_won_by_its_writer(memory_world: World) -> None:
+    """Another attempt judges it half-written, moves it and commits, all before it is closed."""
+    world = memory_world
+
+    def before(operation: str, url: str) -> None:
+        if operation == "stat" and url.endswith(".json") and "b" not in world.simulated:
+            world.commit("b")
+
+    outcome = world.commit("a", HalfVisible(ScriptedStorage(world.storage, before=before), world.storage.files))
+    assert isinstance(outcome, Adopted)
+    assert outcome.manifest == world.check_done()
+    assert outcome.manifest.token == "b"
+
+
 # -- what else may stand there
 
 
@@ -324,7 +338,7 @@ def manifest_of(world: World) -> UnitManifest:
 FOREIGN = [
     b"",
     b"null",
-    b"[" * 100_000,
+    b'{"request": {"x": ' + b"[" * 100_000,
     b"x" * (2 << 20),
     b'{"unit": "' + UNIT.id.encode() + b'"}',
     b"\xff\xfe",

@@ -86,11 +86,15 @@ class Bench:
         return log.read_text().split() if log.exists() else []
 
     def command(
-        self, arguments: Sequence[str] | None = None, *, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+        self,
+        arguments: Sequence[str] | None = None,
+        *,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run any command of `lsst-trf` in the bench's folder."""
         done = subprocess.run(
-            [COMMAND, *(arguments or ())],
+            [COMMAND, *arguments],
             cwd=self.folder,
             env=self.environment(environment),
             input=stdin,
@@ -108,6 +112,7 @@ class Bench:
         stdin: bytes = b"",
         environment: Mapping[str, str] | None = None,
         request: Sequence[str] | None = None,
+        store: Path | None = None,
     ) -> Outcome:
         """Run a job to its end and check all that holds for every job; `request` replaces `--job FILE`."""
         if request is None:
@@ -124,7 +129,7 @@ class Bench:
                 stdout=done.stdout,
                 stderr=done.stderr,
                 workdir=self.folder / workdir,
-                store=self.store,
+                store=store or self.store,
             ),
             may_leave_processes=self.may_leave_processes,
         )

@@ -54,9 +54,7 @@ BAD = {
         says=("sky.txt:25:", "sky.txt:26:"),
     ),
     "catalog is no catalog": Bad(code=20, files={"sky.txt": "once upon a time\n"}, says=("sky.txt",)),
-    "catalog cut short": Bad(
-        code=20, files={"sky.txt": gzip.compress(one_star().encode())[:-20]}, says=("sky.txt",)
-    ),
+    "catalog cut short": Bad(code=20, files={"sky.txt": gzip.compress(one_star().encode())[:-20]}, says=("sky.txt",)),
     "catalog id with zeros": Bad(code=20, files={"sky.txt": one_star(obshistid="0042")}, says=("obshistid", "0042")),
     "catalogs disagree": Bad(
         code=21,
@@ -71,10 +69,8 @@ BAD = {
         code=25, files={"sky.txt": header() + "includeobj ../secret.txt\n"}, says=("../secret.txt",)
     ),
     "unknown site": Bad(code=30, arguments=("--site", "nowhere"), says=("unknown site 'nowhere'", "local")),
-    "unknown release": Bad(
-        code=31, spec={"release": "phosim-9.9"}, says=("'phosim-9.9'", "there: quicksim-tiny-1.0")
-    ),
-    "not enough memory": Bad(code=43, arguments=("--memory-mb", "50"), says=("120 MB", "50 MB")),
+    "unknown release": Bad(code=31, spec={"release": "phosim-9.9"}, says=("'phosim-9.9'", "there: quicksim-tiny-1.0")),
+    "not enough memory": Bad(code=43, arguments=("--memory-mb", "50"), says=("quicksim-tiny-1.0 needs", "has 50 MB")),
     "bad option": Bad(code=10, arguments=("--colour", "blue"), says=("--colour",)),
     "bad number": Bad(code=10, arguments=("--cores", "many"), says=("--cores", "'many'")),
     "bad selection": Bad(code=10, arguments=("--select", "R22"), says=("--select",)),

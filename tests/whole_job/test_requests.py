@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.whole_job.aftermath import Outcome
+from tests.whole_job.aftermath import Outcome, registered
 from tests.whole_job.bench import Bench
 from tests.whole_job.sky import header, one_star, star
 
@@ -47,11 +47,21 @@ def test_every_form_of_a_request_makes_the_same(bench: Bench, form: str) -> None
             path = bench.write("job.json", text)
             request = [f"--lsstJobParams=PIPELINE_TASK=stars|PIPELINE_EXECUTIONNUMBER=3|JOB_SPEC={path}"]
         case _:
-            request = [
-                "--lsstJobParams=DP_USER=tonyj|PIPELINE_USER=lsstsim|PIPELINE_TASK=stars|PIPELINE_PROCESSINSTANCE=7"
-                "|PIPELINE_STREAM=12|PIPELINE_EXECUTIONNUMBER=3|CATALOG_URL=sky.txt|SENSORS=R22_S11|R99_S..|EXPOSURES=0"
-                f"|AMPLIFIERS=false|RELEASE=quicksim-tiny-1.0|OUTPUT_BASE={str(bench.store).replace('/', '%2F')}"
-            ]
+            pairs = {
+                "DP_USER": "tonyj",
+                "PIPELINE_USER": "lsstsim",
+                "PIPELINE_TASK": "stars",
+                "PIPELINE_STREAM": "12",
+                "PIPELINE_PROCESSINSTANCE": "7",
+                "PIPELINE_EXECUTIONNUMBER": "3",
+                "CATALOG_URL": "sky.txt",
+                "SENSORS": "R22_S11|R99_S..",
+                "EXPOSURES": "0",
+                "AMPLIFIERS": "false",
+                "RELEASE": "quicksim-tiny-1.0",
+                "OUTPUT_BASE": str(bench.store).replace("/", "%2F"),
+            }
+            request = ["--lsstJobParams=" + "|".join(f"{key}={value}" for key, value in pairs.items())]
     outcome = bench.run_job(request=request, stdin=stdin)
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.states == {UNIT: "committed"}
@@ -73,8 +83,7 @@ def test_several_visits_each_with_its_own_commands(bench: Bench) -> None:
     assert header_of(folder / "v4243/lsst_e_4243_f3_R22_S11_E000.fits.gz")["EXPTIME"].startswith("15")
     # Without sky most pixels are empty, and the file is small.
     with_sky, without_sky = (
-        (folder / place).stat().st_size
-        for place in (f"v4242/{E_IMAGE}", "v4243/lsst_e_4243_f3_R22_S11_E000.fits.gz")
+        (folder / place).stat().st_size for place in (f"v4242/{E_IMAGE}", "v4243/lsst_e_4243_f3_R22_S11_E000.fits.gz")
     )
     assert without_sky < with_sky / 2
     assert [visit["dataset"] for visit in outcome.report["visits"]] == ["run-00019/v4242", "run-00019/v4243"]
@@ -144,16 +153,16 @@ def test_wavefront_sensor_is_made_when_it_is_named(bench: Bench) -> None:
 
 
 def test_store_and_catalog_stand_in_the_work_folder_where_no_base_is_given(bench: Bench) -> None:
-    outcome = bench.run_job(bench.spec(output=None))
-    assert outcome.exit_code == 0, outcome.stderr
-    assert (outcome.workdir / "tonyj/run-00019/v4242" / E_IMAGE).is_file()
-    assert (outcome.workdir / "catalog.sqlite").is_file()
+    done = bench.command(["run", "--job", str(bench.write_spec(output=None)), "--workdir", "work"])
+    assert done.returncode == 0, done.stderr
+    assert (bench.folder / "work/tonyj/run-00019/v4242" / E_IMAGE).is_file()
+    assert len(registered(bench.folder / "work")) == 1
 
 
 def test_equal_requests_make_equal_pixels(bench: Bench) -> None:
     pixels = []
     for base in ("one", "two"):
-        outcome = bench.run_job(bench.spec(output={"base": base}), workdir=f"work-{base}")
+        outcome = bench.run_job(bench.spec(output={"base": base}), workdir=f"work-{base}", store=bench.folder / base)
         assert outcome.exit_code == 0, outcome.stderr
         content = gzip.decompress((bench.folder / base / "tonyj/run-00019/v4242" / E_IMAGE).read_bytes())
         pixels.append(content[-408 * 400 * 4 :])

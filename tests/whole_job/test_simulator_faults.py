@@ -57,9 +57,8 @@ def fault_in_each_unit(
     stage: str, image: str, faults: dict[str, tuple[str, str]], bench: Bench, **changes: object
 ) -> Outcome:
     """Run one job in which each unit has a fault of its own in its first attempt."""
-    cases = "".join(
-        f"v4242-{unit}) {ONCE.format(script)};;\n" for unit, (_, script) in zip(ALL_UNITS, faults.values(), strict=False)
-    )
+    scripts = zip(ALL_UNITS, (script for _, script in faults.values()), strict=False)
+    cases = "".join(f"v4242-{unit}) {ONCE.format(script)};;\n" for unit, script in scripts)
     bench.write("sky.txt", one_star(RAFT))
     bench.break_stage(stage, f'place=${{unit#*-}}\n{image}\ncase "$unit" in\n{cases}*) real;;\nesac')
     outcome = bench.run_job(bench.spec(**{"sensors": "R22_S..", "exposures": "all", **changes}))
@@ -251,7 +250,7 @@ def test_stage_that_cannot_be_started_is_the_releases_fault(bench: Bench) -> Non
 
 
 def test_missing_spectrum_is_never_tried_again(bench: Bench) -> None:
-    bench.break_stage("raytrace", "echo \"Can't find SED file: /data/SEDs/none.gz\" >&2; exit 1")
+    bench.break_stage("raytrace", 'echo "Can\'t find SED file: /data/SEDs/none.gz" >&2; exit 1')
     outcome = bench.run_job()
     assert (outcome.exit_code, outcome.report["exitAcronym"]) == (58, "SED_MISSING")
     assert outcome.outcomes() == ["SED_MISSING"]

@@ -153,6 +153,7 @@ class _VisitReader:
             n_objects=self.sink.count,
             sha256=tuple(self.sha256),
             size_bytes=self.size_bytes,
+            places=self.sink.places,
             warnings=tuple(self._warnings(given, complete)),
         )
 

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from transformation.instance_catalog.grammar import OBJECT_LINE, SkyObject, check_bytes, read_object
 from transformation.instance_catalog.ids import IdSpool
+from transformation.instance_catalog.places import Places
 from transformation.instance_catalog.problems import CatalogFault, FileInvalid, Findings, LineInvalid
 from transformation.instance_catalog.source import check_length
 
@@ -22,6 +23,7 @@ class ObjectSink:
     out: BinaryIO | None
     ids: IdSpool
     count: int = 0
+    places: Places = field(default_factory=Places)
     unknown_words: Counter[str] = field(default_factory=Counter)
 
     def put(self, lines: bytes, ids: list[bytes]) -> None:
@@ -64,11 +66,16 @@ class FileScan:
     def _block(self, block: bytes) -> None:
         ids = OBJECT_LINE.findall(block)
         if b"" not in ids:
+            self.sink.places.note(self.sink.count + 1, self.file, self.lines_read + 1)
             self.sink.put(block, ids)
             self.lines_read += len(ids)
             return
         lines = block.split(b"\n")
+        first_line = self.lines_read + 1
         ids = [self._line(line, id_text) for line, id_text in zip(lines, ids, strict=False)]
+        objects = (line for line, id_text in enumerate(ids, start=first_line) if id_text)
+        for number, line in enumerate(objects, start=self.sink.count + 1):
+            self.sink.places.note(number, self.file, line)
         kept = b"".join(line + b"\n" for line, id_text in zip(lines, ids, strict=False) if id_text)
         self.sink.put(kept, list(filter(None, ids)))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from transformation.instance_catalog.places import Places
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceCatalog:
@@ -19,6 +21,8 @@ class InstanceCatalog:
     """Of each file as it lies on disk, in order; includes come after the catalog that names them."""
     size_bytes: int
     """Of all files as they lie on disk."""
+    places: Places
+    """Where the objects stand in these files."""
     warnings: tuple[str, ...]
     """One line each: accepted, but worth telling the user."""
 

@@ -244,6 +244,11 @@ class Failure(Enum):
     INTERNAL_ERROR = (99, Remedy.ELSEWHERE, "a bug in lsst-trf", "report it with the traceback in the journal")
 
     @property
+    def lies_in_the_request(self) -> bool:
+        """True where the same request fails the same way on every worker: word of it is left beside the images."""
+        return self in {Failure.SED_MISSING, Failure.TOO_MANY_OBJECTS}
+
+    @property
     def needs_a_person(self) -> bool:
         """True where no retry of any kind can help."""
         return self.remedy is Remedy.NEVER

@@ -10,7 +10,7 @@ positions after the sixth differ between PhoSim 3 and 5, so words are found by w
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 _GROUPS = ("Group0", "Group1", "Group2")
@@ -162,19 +162,38 @@ class Pointing:
     rotskypos_deg: float
 
 
-def pixel_of(pointing: Pointing, sensor: Sensor, ra_deg: float, dec_deg: float) -> tuple[float, float] | None:
-    """Pixel position (x = column, 0-based) of a sky position on a sensor; None behind the telescope.
+Projector = Callable[[float, float], tuple[float, float] | None]
+"""From RA and Dec (degrees) to x and y in the focal plane, in pixels of 10 um from its centre."""
+
+
+def projector(pointing: Pointing) -> Projector:
+    """The projection of one pointing, with what all objects share worked out once; None behind the telescope.
 
     Good to several pixels: device position errors and the atmosphere shift whole sensors.
     """
-    ra, dec = math.radians(ra_deg - pointing.ra_deg), math.radians(dec_deg)
-    dec0, turn = math.radians(pointing.dec_deg), math.radians(pointing.rotskypos_deg)
-    cosine = math.sin(dec0) * math.sin(dec) + math.cos(dec0) * math.cos(dec) * math.cos(ra)
-    if cosine <= 0.1:  # more than 84 degrees away
+    ra0, dec0, turn = (math.radians(deg) for deg in (pointing.ra_deg, pointing.dec_deg, pointing.rotskypos_deg))
+    sin_dec0, cos_dec0, sin_turn, cos_turn = math.sin(dec0), math.cos(dec0), math.sin(turn), math.cos(turn)
+    sin, cos, a_degree = math.sin, math.cos, math.pi / 180.0
+
+    def place(ra_deg: float, dec_deg: float) -> tuple[float, float] | None:
+        ra, dec = ra_deg * a_degree - ra0, dec_deg * a_degree
+        sin_dec, cos_dec = sin(dec), cos(dec)
+        inward = cos_dec * cos(ra)
+        cosine = sin_dec0 * sin_dec + cos_dec0 * inward
+        if cosine <= 0.1:  # more than 84 degrees away
+            return None
+        xi = cos_dec * sin(ra) / (cosine * a_degree)
+        eta = (cos_dec0 * sin_dec - sin_dec0 * inward) / (cosine * a_degree)
+        stretch = PIXELS_PER_DEGREE * (1.0 + CUBIC_DISTORTION * (xi * xi + eta * eta))
+        return stretch * (cos_turn * xi + sin_turn * eta), stretch * (cos_turn * eta - sin_turn * xi)
+
+    return place
+
+
+def pixel_of(pointing: Pointing, sensor: Sensor, ra_deg: float, dec_deg: float) -> tuple[float, float] | None:
+    """Pixel position (x = column, 0-based) of a sky position on a sensor; None behind the telescope."""
+    place = projector(pointing)(ra_deg, dec_deg)
+    if place is None:
         return None
-    xi = math.degrees(math.cos(dec) * math.sin(ra) / cosine)
-    eta = math.degrees((math.cos(dec0) * math.sin(dec) - math.sin(dec0) * math.cos(dec) * math.cos(ra)) / cosine)
-    stretch = PIXELS_PER_DEGREE * (1.0 + CUBIC_DISTORTION * (xi * xi + eta * eta))
-    x = stretch * (math.cos(turn) * xi + math.sin(turn) * eta) - sensor.x_um / 10.0
-    y = stretch * (-math.sin(turn) * xi + math.cos(turn) * eta) - sensor.y_um / 10.0
-    return x + sensor.nx / 2, y + sensor.ny / 2
+    x, y = place
+    return x - sensor.x_um / 10.0 + sensor.nx / 2, y - sensor.y_um / 10.0 + sensor.ny / 2

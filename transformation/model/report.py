@@ -38,9 +38,12 @@ class UnitReport(msgspec.Struct, kw_only=True):
     """One sensor in one exposure."""
 
     id: str
+    """`v<visit>-<sensor>-E<exposure>`."""
     visit: str
     sensor: str
+    """PhoSim name, e.g. `R22_S11`."""
     exposure: int
+    """Number of the snap, from 0."""
     state: Literal["planned", "running", "committed", "empty", "failed"] = "planned"
     attempts: list[AttemptReport] = []
     """Only those of this run."""
@@ -76,6 +79,7 @@ class ResourceReport(msgspec.Struct, kw_only=True):
     cores: int = 0
     """What the job was allowed to use."""
     memory_bytes: int = 0
+    """Likewise."""
     units_at_once: int = 0
     """How many simulator processes ran at once, at most."""
     simulator_processes: int = 0
@@ -87,6 +91,7 @@ class ReleaseReport(msgspec.Struct, kw_only=True):
 
     name: str = ""
     root: str = ""
+    """Folder of the release."""
     manifest_sha256: str = ""
     """Checksum of its list of files."""
 
@@ -96,6 +101,7 @@ class VisitReport(msgspec.Struct, kw_only=True):
 
     visit: str
     dataset: str
+    """In the catalog of images."""
     place: str
     """Folder of its images."""
     digest: str
@@ -110,6 +116,7 @@ class JobReport(msgspec.Struct, kw_only=True):
     """The whole job; written at the start, while it runs, and at the end in every case."""
 
     schema_version: int = 1
+    """Of this document."""
     exit_code: int = msgspec.field(name="exitCode")
     """This and the next two are named as in ATLAS job reports, which PanDA's tools know."""
     exit_acronym: str = msgspec.field(name="exitAcronym")
@@ -117,11 +124,14 @@ class JobReport(msgspec.Struct, kw_only=True):
     exit_msg: str = msgspec.field(name="exitMsg")
     """One sentence: what happened, where, what to do."""
     state: Literal["running", "done", "partial", "failed", "terminated"] = "running"
+    """`partial`: some units are done, not all; `terminated`: it was told to stop."""
     name: str = ""
+    """From the job spec, as the next three."""
     user: str = ""
     task: str = ""
     comment: str = ""
     site: str = ""
+    """Where it ran."""
     run: str = ""
     """Identifies this start of `lsst-trf` in the journal."""
     panda: dict[str, str] = {}
@@ -129,9 +139,13 @@ class JobReport(msgspec.Struct, kw_only=True):
     attempt: int | None = None
     """PIPELINE_EXECUTIONNUMBER, where given."""
     started: str = ""
+    """UTC, ISO 8601."""
     ended: str = ""
+    """Likewise; empty while it runs."""
     host: str = ""
+    """Name of the worker."""
     version: str = ""
+    """Of `lsst-trf`."""
     release: ReleaseReport = msgspec.field(default_factory=ReleaseReport)
     catalog: str = ""
     """Where images are registered."""

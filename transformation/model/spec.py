@@ -46,7 +46,7 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base: Location | Annotated[list[Location], msgspec.Meta(min_length=1)] | None = None
     """Folder or URL under which the images go; of a list, the first. Without it, the site's, else the work folder."""
     dataset: Name | None = None
-    """Reserved; a dataset is called NAME/v<visit>."""
+    """Reserved; a dataset is called `NAME/v<visit>`."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

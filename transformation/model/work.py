@@ -80,6 +80,24 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Units of one sensor that one run of the simulator makes."""
+
+    units: tuple[Unit, ...]
+
+    @property
+    def sensor(self) -> str:
+        """PhoSim sensor name."""
+        return self.units[0].sensor
+
+    @property
+    def id(self) -> str:
+        """The unit's id, or visit and sensor of several: `v87393588-R22_S11`."""
+        first = self.units[0]
+        return first.id if len(self.units) == 1 else f"v{first.visit}-{first.sensor}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MadeFile:
     """A judged file in an attempt's folder."""
 

@@ -14,13 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformation.model.work import ExpectedFile
+from transformation.model.work import Batch, ExpectedFile, Unit
 from transformation.simulator.release import Release
+from transformation.simulator.seam import SetUpInvalid, Step, TrimGroup
 from transformation.workdir import VisitDir
-
-
-class GridFilesInvalid(Exception):
-    """What the driver left is not what its grid mode leaves; `str()` names the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +75,7 @@ def set_up_argv(release: Release, folder: VisitDir, sensors: Sequence[str], *, a
 
 
 def read_graph(work: Path, visit: str) -> VisitGraph:
-    """The jobs that the driver left in its work folder. Raises `GridFilesInvalid`."""
+    """The jobs that the driver left in its work folder. Raises `SetUpInvalid`."""
     jobs, parents = _read_dag(work, work / f"dag_{visit}.dag")
     prefix = f"trim_{visit}_"
     trims = {name: TrimJob(job=job, sensors=_chips(job.pars)) for name, job in jobs.items() if name.startswith(prefix)}
@@ -89,7 +86,7 @@ def read_graph(work: Path, visit: str) -> VisitGraph:
             continue
         trim = next((parent for parent in parents.get(name, ()) if parent in trims), None)
         if trim is None:
-            raise GridFilesInvalid(f"dag_{visit}.dag: {name} has no trim job")
+            raise SetUpInvalid(f"dag_{visit}.dag: {name} has no trim job")
         units[found["sensor"], found["exposure"]] = UnitJobs(
             trim=trim,
             raytrace=job,
@@ -111,7 +108,7 @@ def _read_dag(work: Path, dag: Path) -> tuple[dict[str, Job], dict[str, list[str
                 case _:
                     pass  # scripts and retries are ours to decide
     except OSError as error:
-        raise GridFilesInvalid(f"{error.filename}: {error.strerror}") from None
+        raise SetUpInvalid(f"{error.filename}: {error.strerror}") from None
     return jobs, parents
 
 
@@ -124,14 +121,14 @@ def _read_submit(name: str, work: Path, submit: Path) -> Job:
     try:
         return Job(name=name, executable=facts["executable"], pars=work / Path(facts["input"]).name)
     except KeyError as missing:
-        raise GridFilesInvalid(f"{submit.name} names no {missing}") from None
+        raise SetUpInvalid(f"{submit.name} names no {missing}") from None
 
 
 def _chips(pars: Path) -> tuple[str, ...]:
     try:
         words = [line.split() for line in pars.read_text().splitlines()]
     except OSError as error:
-        raise GridFilesInvalid(f"{pars.name}: {error.strerror}") from None
+        raise SetUpInvalid(f"{pars.name}: {error.strerror}") from None
     return tuple(line[2] for line in words if len(line) == 3 and line[0] == "chipid")
 
 
@@ -139,9 +136,7 @@ _OF_ONE_JOB = ("raytrace_", "e2adc_", "trim", "dag_", "objectcatalog_", "catlist
 
 
 def _shared_files(work: Path) -> tuple[Path, ...]:
-    return tuple(
-        sorted(path for path in work.iterdir() if path.is_file() and not path.name.startswith(_OF_ONE_JOB))
-    )
+    return tuple(sorted(path for path in work.iterdir() if path.is_file() and not path.name.startswith(_OF_ONE_JOB)))
 
 
 _FOUND = re.compile(r"^Found (\d+) source\(s\) for chip (\S+?)\.?$", re.MULTILINE)

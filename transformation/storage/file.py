@@ -45,6 +45,11 @@ class FileStorage:
     def __init__(self, *, token: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
         self._token = token
 
+    @property
+    def parallel(self) -> int:
+        """See `Storage.parallel`."""
+        return 1
+
     def stat(self, url: str) -> Stat | None:
         """See `Storage.stat`; a folder is no file."""
         with suppress(Missing), _reading(url):
@@ -126,6 +131,9 @@ class FileStorage:
         """See `Storage.delete`."""
         with suppress(Missing), _reading(url):
             local_path(url).unlink()
+
+    def close(self) -> None:
+        """See `Storage.close`: nothing to end."""
 
     def _create(self, target: Path, content: bytes) -> bool:
         hidden = self._hidden(target)

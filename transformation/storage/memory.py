@@ -24,6 +24,11 @@ class MemoryStorage:
         self.files: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
+    @property
+    def parallel(self) -> int:
+        """See `Storage.parallel`."""
+        return 1
+
     def stat(self, url: str) -> Stat | None:
         """See `Storage.stat`."""
         with self._lock:
@@ -82,6 +87,9 @@ class MemoryStorage:
         """See `Storage.delete`."""
         with self._lock:
             self.files.pop(_checked(url), None)
+
+    def close(self) -> None:
+        """See `Storage.close`: nothing to end."""
 
     def _content(self, url: str) -> bytes:
         with self._lock:

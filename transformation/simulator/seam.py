@@ -1,0 +1,78 @@
+"""What the stages ask of a simulator, however its release is driven: `grid_mode` or, without it, `driver_mode`.
+
+A way of driving only knows files and command lines; the stages run the processes, judge and retry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from transformation.model.work import Batch, ExpectedFile, Unit
+from transformation.workdir import VisitDir
+
+
+class SetUpInvalid(Exception):
+    """What the visit set-up left is not what it should leave; `str()` names the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One process to run."""
+
+    name: str
+    """Of its log, e.g. `raytrace`."""
+    argv: tuple[str, ...]
+    stdin: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrimGroup:
+    """Cuts the catalog down for a group of sensors, before their units."""
+
+    step: Step
+    sensors: tuple[str, ...]
+
+
+class VisitJobs(Protocol):
+    """How the units of one visit are made, once its set-up is done."""
+
+    @property
+    def trims(self) -> Mapping[str, TrimGroup]:
+        """What is to be run before any unit, by name; empty if each run trims for itself."""
+
+    def trim_of(self, unit: Unit) -> str | None:
+        """Name of the trim that must come before the unit."""
+
+    def unprepared(self, units: Sequence[Unit]) -> list[Unit]:
+        """Units that the set-up prepared nothing for."""
+
+    def batches(self, units: Sequence[Unit]) -> list[Batch]:
+        """The units, those together that one run makes."""
+
+    def steps(self, batch: Batch, folder: Path) -> tuple[Step, ...]:
+        """Fill the fresh folder of an attempt; the processes to run there, in order. Raises `OSError`."""
+
+    def output(self, folder: Path, file: ExpectedFile, filter_number: int) -> Path | None:
+        """Where a run in that folder left an expected file."""
+
+    def trimmed(self, sensor: str) -> Path:
+        """Object lines among which are all of those near the sensor."""
+
+    def has_enough(self, n_sources: int, minsource: int) -> bool:
+        """Whether a sensor with so many sources is simulated."""
+
+    def sources_of_run(self, stdout: str) -> Mapping[str, int] | None:
+        """Sources a sensor that a unit's own run counted; None if its trim did not come to an end."""
+
+
+class Simulator(Protocol):
+    """A way of driving a release."""
+
+    def set_up(self, folder: VisitDir, sensors: Sequence[str]) -> Step | None:
+        """The process that prepares a visit, whose inputs stand in the folder; None if nothing is to be prepared."""
+
+    def open_visit(self, folder: VisitDir, visit: str) -> VisitJobs:
+        """What the set-up left. Raises `SetUpInvalid`."""
