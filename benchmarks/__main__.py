@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import catalog_validation, start_and_rerun, wrapper_overhead
+from benchmarks import catalog_validation, prediction, start_and_rerun, wrapper_overhead
 from benchmarks.job import ROOT
 
 OUTPUT = ROOT / "bench-output"
@@ -41,6 +41,14 @@ def _start_and_rerun(folder: Path) -> tuple[dict[str, float], list[Row]]:
     ]
 
 
+def _prediction(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    found = prediction.measure(folder)
+    return found, [
+        ("predicted CPU time, median error", f"{found['median_error']:.1%}", "< 25 %"),
+        ("predicted CPU time, largest error", f"{found['worst_error']:.1%}", ""),
+    ]
+
+
 def _overhead(unit_s: float, goal: str) -> Callable[[Path], tuple[dict[str, float], list[Row]]]:
     def measure(folder: Path) -> tuple[dict[str, float], list[Row]]:
         found = wrapper_overhead.measure(unit_s, folder)
@@ -55,6 +63,7 @@ def _overhead(unit_s: float, goal: str) -> Callable[[Path], tuple[dict[str, floa
 BENCHMARKS: dict[str, Callable[[Path], tuple[dict[str, float], list[Row]]]] = {
     "catalog_validation": _catalog_validation,
     "start_and_rerun": _start_and_rerun,
+    "prediction": _prediction,
     "overhead_20": _overhead(20.0, "< 1.03"),
     "overhead_60": _overhead(60.0, "< 1.02"),
 }

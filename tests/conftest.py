@@ -10,6 +10,7 @@ import pytest
 from quicksim.release import build_release, release_name
 
 pytest.register_assert_rewrite("tests.whole_job.aftermath")
+pytest_plugins = ["tests.servers.rucio_fixtures"]
 
 from tests.whole_job.bench import Bench  # noqa: E402 - its asserts are to be rewritten
 

@@ -8,6 +8,7 @@ started, and what it shows can stop a unit before CPU is spent; numpy would cost
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +24,10 @@ MARGIN_RADII = 8.0
 half-light radius. PhoSim's own margin is not known to us; its counts may differ by what lies between the two."""
 ARCSEC_PER_PIXEL = 3600.0 / PIXELS_PER_DEGREE
 
-BINS_PER_MAGNITUDE = 2
-SIZE_CLASS_1_ARCSEC = 0.125
+BINS_PER_MAGNITUDE = 4
+CLASSES_PER_DOUBLING = 2
+SMALLEST_SIZE_ARCSEC = 0.1
+"""Objects are counted by quarters of a magnitude, and by half-light radius in steps of 1.4."""
 BRIGHTEST_KEPT = 8
 """Of each sensor."""
 MOST_SEDS = 50_000
@@ -47,20 +50,23 @@ def magnitude_of(kind: Kind) -> float:
 
 
 def half_light_arcsec(kind: Kind) -> float:
-    """A typical half-light radius of the size class; 0 for points. Classes double from one to the next."""
-    return 0.0 if kind[1] == 0 else SIZE_CLASS_1_ARCSEC * 2.0 ** (kind[1] - 1.5)
+    """The middle of the size class; 0 for points."""
+    return 0.0 if kind[1] == 0 else SMALLEST_SIZE_ARCSEC * math.exp2((kind[1] - 0.5) / CLASSES_PER_DOUBLING)
 
 
 def kind_of(magnitude: float, size_arcsec: float) -> Kind:
     """Where an object is counted."""
-    size_class = 1 + int(size_arcsec / SIZE_CLASS_1_ARCSEC).bit_length() if size_arcsec > 0 else 0
+    size_class = 0
+    if size_arcsec > 0:
+        doublings = math.log2(max(size_arcsec / SMALLEST_SIZE_ARCSEC, 1.0))
+        size_class = 1 + int(doublings * CLASSES_PER_DOUBLING)
     return math.floor(magnitude * BINS_PER_MAGNITUDE), size_class
 
 
 def margin_pixels(magnitude: float, size_arcsec: float) -> float:
     """How far outside of a sensor an object still counts."""
     # Whoever is brighter than magnitude 8 has the largest margin; the bound keeps the power finite.
-    glare = MARGIN_AT_20_PIXELS * 10.0 ** (0.2 * (20.0 - max(magnitude, 8.0)))
+    glare: float = MARGIN_AT_20_PIXELS * 10.0 ** (0.2 * (20.0 - max(magnitude, 8.0)))
     return min(SMALLEST_MARGIN_PIXELS + glare + MARGIN_RADII * size_arcsec / ARCSEC_PER_PIXEL, LARGEST_MARGIN_PIXELS)
 
 
@@ -83,7 +89,7 @@ class SensorCensus:
     kinds: dict[Kind, int] = field(default_factory=dict)
     """Objects by magnitude bin and size class: photons follow from these."""
     seds: dict[int, int] = field(default_factory=dict)
-    """Objects by spectrum, a place in `Census.seds`."""
+    """Objects by spectrum, a place in `Census.seds`; -1 is any that is not listed there."""
     brightest: list[BrightObject] = field(default_factory=list)
     """The brightest first."""
     bright_limit: float = math.inf
@@ -109,6 +115,8 @@ class Sed:
     name: str
     first: int
     """Number of the first such object among the objects of the visit, from 1."""
+    n_objects: int
+    """Each counted once, however many sensors it is near."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +160,7 @@ def take_census(lines: Iterable[bytes], pointing: Pointing, sensors: Sequence[Se
                 census.keep_bright(
                     BrightObject(id=bright_id, magnitude=magnitude, size_arcsec=size_arcsec, number=number)
                 )
-    return spectra.census(found)
+    return Census(sensors=found, seds=tuple(spectra.seds()), n_unlisted_seds=spectra.n_unlisted)
 
 
 @dataclass(slots=True)
@@ -160,22 +168,27 @@ class _Spectra:
     """Numbers for the names of spectra."""
 
     numbers: dict[bytes, int] = field(default_factory=dict)
-    seds: list[Sed] = field(default_factory=list)
+    firsts: array[int] = field(default_factory=lambda: array("q"))
+    counts: array[int] = field(default_factory=lambda: array("q"))
+    n_unlisted: int = 0
 
-    def number(self, name: bytes, first: int) -> int:
-        """The place of a spectrum in the list; -1 when the list is full."""
-        known = self.numbers.get(name)
-        if known is not None:
-            return known
-        if len(self.seds) == MOST_SEDS:
-            return -1
-        self.seds.append(Sed(name=name.decode("ascii"), first=first))
-        self.numbers[name] = len(self.seds) - 1
-        return len(self.seds) - 1
+    def number(self, name: bytes, object_number: int) -> int:
+        """Count an object; the place of its spectrum in the list, -1 if the list is full."""
+        known = self.numbers.get(name, -1)
+        if known >= 0:
+            self.counts[known] += 1
+        elif len(self.numbers) < MOST_SEDS:
+            known = self.numbers[name] = len(self.numbers)
+            self.firsts.append(object_number)
+            self.counts.append(1)
+        else:
+            self.n_unlisted += 1
+        return known
 
-    def census(self, found: Mapping[str, SensorCensus]) -> Census:
-        unlisted = sum(census.seds.pop(-1, 0) for census in found.values())
-        return Census(sensors=found, seds=tuple(self.seds), n_unlisted_seds=unlisted)
+    def seds(self) -> Iterator[Sed]:
+        """All that are listed, in order of appearance."""
+        for name, first, count in zip(self.numbers, self.firsts, self.counts, strict=True):
+            yield Sed(name=name.decode("ascii"), first=first, n_objects=count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +209,9 @@ class _Place:
     def cells(self) -> Iterator[tuple[int, int]]:
         """Cells of the grid from which objects may reach the sensor."""
         columns, rows = (
-            range(int((low - _CELL_MARGIN_PIXELS) // _CELL_PIXELS), int((high + _CELL_MARGIN_PIXELS) // _CELL_PIXELS) + 1)
+            range(
+                int((low - _CELL_MARGIN_PIXELS) // _CELL_PIXELS), int((high + _CELL_MARGIN_PIXELS) // _CELL_PIXELS) + 1
+            )
             for low, high in ((self.left, self.right), (self.bottom, self.top))
         )
         return ((column, row) for column in columns for row in rows)
@@ -215,7 +230,9 @@ class _Grid:
     @property
     def reach_deg(self) -> float:
         """No object farther from the pointing than this can count: the tangent plane only makes distances larger."""
-        corners = (math.hypot(x, y) for one in self._places for x in (one.left, one.right) for y in (one.bottom, one.top))
+        corners = (
+            math.hypot(x, y) for one in self._places for x in (one.left, one.right) for y in (one.bottom, one.top)
+        )
         return (max(corners, default=0.0) + math.hypot(1, 1) * LARGEST_MARGIN_PIXELS) / PIXELS_PER_DEGREE
 
     def near(self, x: float, y: float, margin: float) -> list[SensorCensus]:

@@ -96,17 +96,16 @@ def _run(parsed: Namespace) -> int:
     narrator = open_narrator()
     ledger = Ledger(journal, narrator.unit_event)
     reporter = Reporter(workdir, ledger, journal.run)
-    processes = Processes()
+    processes = Processes(look_s=site.worker.look_s)
     reporter.begin()
     with _signals(lambda: _last_resort(processes, ledger, reporter)):
         try:
             failed = site_failed or _run_to_verdict(
                 parsed, site, workdir, journal, ledger, reporter, narrator, processes
             )
-        except Terminated as error:  # while scratch was being removed
+        except Terminated as error:  # in the instant before or after the job itself
             failed = Failed(failure=Failure.TERMINATED, detail=f"{error}; {summary(ledger)}")
             workdir.clear()
-        _ignore_signals()  # what is left to do tells the truth about what is done, and takes no time
         if failed is not None:
             ledger.interrupt(failed)
         processes.close()
@@ -163,6 +162,7 @@ def _run_to_verdict(
         journal.write("bug", traceback=traceback.format_exc())
         return Failed(failure=Failure.INTERNAL_ERROR, detail=f"{type(error).__name__}: {error}")
     finally:
+        _ignore_signals()  # the verdict stands; what is left to do takes no time
         if not keep_scratch:
             workdir.clear()
 
@@ -198,8 +198,10 @@ def _signals(last_resort: object) -> Iterator[None]:
     try:
         yield
     finally:
+        # Once ignored they stay so: a signal while Python itself ends must not change the exit code.
         for one, handler in before.items():
-            signal.signal(one, handler)
+            if signal.getsignal(one) is stop:
+                signal.signal(one, handler)
 
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -20,10 +20,13 @@ class Crew:
     """A number of threads over one ranked queue."""
 
     def __init__(self, hands: int, name: str) -> None:
-        self._queue: list[tuple[Rank, int, Task]] = []
+        self._queue: list[tuple[Rank, int, Task, bool]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._open = 0
+        self._busy = 0
+        self._closed = False
+        """A task that wants to be alone is under way."""
         self._ended = False
         self._failure: BaseException | None = None
         names = (f"{name}-{hand}" for hand in range(hands))
@@ -31,12 +34,13 @@ class Crew:
         for thread in self._threads:
             thread.start()
 
-    def add(self, rank: Rank, task: Task) -> None:
-        """Queue a task; equal ranks keep their order."""
+    def add(self, rank: Rank, task: Task, *, alone: bool = False) -> None:
+        """Queue a task; equal ranks keep their order. One that is to be alone waits until all hands are free, and
+        no other begins while it waits at the head of the queue or is under way."""
         with self._changed:
-            heapq.heappush(self._queue, (rank, next(self._order), task))
+            heapq.heappush(self._queue, (rank, next(self._order), task, alone))
             self._open += 1
-            self._changed.notify()
+            self._changed.notify_all()
 
     @property
     def idle(self) -> bool:
@@ -70,11 +74,22 @@ class Crew:
                     self._failure = self._failure or error
             with self._changed:
                 self._open -= 1
+                self._busy -= 1
+                self._closed = False
+                self._changed.notify_all()
 
     def _next(self) -> Task | None:
         with self._changed:
-            while not self._queue:
-                if self._ended:
+            while not self._may_begin():
+                if self._ended and not self._queue:
                     return None
                 self._changed.wait()
-            return heapq.heappop(self._queue)[2]
+            _, _, task, self._closed = heapq.heappop(self._queue)
+            self._busy += 1
+            return task
+
+    def _may_begin(self) -> bool:
+        if self._closed or not self._queue:
+            return False
+        alone = self._queue[0][3]
+        return not (alone and self._busy)

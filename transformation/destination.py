@@ -5,7 +5,6 @@ One place for the whole job, so that stages need not know about manifests, token
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +15,8 @@ from transformation.model.failures import Failed, JobError
 from transformation.model.manifest import Measured, UnitManifest
 from transformation.model.work import StoredFile, Unit
 from transformation.ports import Catalog, Storage, StorageError
-from transformation.register import register_units
+from transformation.register import Registration
+from transformation.registrar import Registrar
 from transformation.resume import Conflict, Done, KnownFailure, Lost, what_is_done
 from transformation.simulate import Attempt, Good
 from transformation.stage_in import StagedVisit
@@ -30,6 +30,7 @@ from transformation.stage_out import (
     record_empty,
     record_failure,
 )
+from transformation.standing import Sealed
 
 
 class Destination:
@@ -45,6 +46,7 @@ class Destination:
         *,
         visits: Sequence[StagedVisit],
         metadata: Mapping[str, str | int],
+        gather_s: float = 0.0,
     ) -> None:
         self.place = place
         self.catalog = catalog
@@ -53,10 +55,13 @@ class Destination:
         self._journal = journal
         self._visits = {staged.visit: staged for staged in visits}
         self._metadata = metadata
-        self._pending: dict[str, UnitManifest] = {}
-        self._lock = threading.Lock()
-        self.registration_failed: Failed | None = None
-        """Why the last registration did not work."""
+        self._registrar = (
+            None if catalog is None else Registrar(catalog, place, gather_s=gather_s, tell=self._note_registration)
+        )
+
+    def close(self) -> None:
+        """End what serves the storage; uploads under way fail."""
+        self._storage.close()
 
     def resume(self, units: Sequence[Unit]) -> list[Unit]:
         """Enter into the ledger what earlier attempts did; the units that remain. Raises `JobError`."""
@@ -68,8 +73,8 @@ class Destination:
         remaining = []
         for unit in units:
             match verdicts.get(unit.id):
-                case Done(manifest=manifest):
-                    self._enter(unit, manifest, made_in_this_run=False)
+                case Done(sealed=sealed):
+                    self._enter(unit, sealed, made_in_this_run=False)
                 case Conflict(failed=failed) | KnownFailure(failed=failed):
                     self._ledger.failed(unit, failed)
                 case Lost(reason=reason):
@@ -77,7 +82,6 @@ class Destination:
                     remaining.append(unit)
                 case None:
                     remaining.append(unit)
-        self.register_pending()
         return remaining
 
     def commit(self, staged: StagedVisit, unit: Unit, attempt: Attempt, good: Good) -> Failed | None:
@@ -111,40 +115,39 @@ class Destination:
         if unwritten is not None:
             self._journal.write("failure_not_recorded", unit=unit.id, detail=unwritten.detail)
 
-    def register_pending(self) -> None:
-        """Register all that is committed and not in the catalog yet; a failure stays in `registration_failed`."""
-        with self._lock:
-            pending = dict(self._pending)
-            if self.catalog is None or not pending:
-                return
-            self.registration_failed = register_units(self.catalog, list(pending.values()), self.place)
-            if self.registration_failed is not None:
-                self._journal.write("registration_failed", detail=self.registration_failed.detail)
-                return
-            for unit_id in pending:
-                del self._pending[unit_id]
-        self._ledger.registered(pending)
+    def finish_registration(self, patience_s: float) -> Failed | None:
+        """Register all that is committed and not in the catalog yet; why something is not, None if all is.
+
+        A catalog that does nothing for so many seconds is left alone. Nothing is registered afterwards.
+        """
+        return None if self._registrar is None else self._registrar.finish(patience_s)
 
     def _settle(self, unit: Unit, outcome: Outcome) -> Failed | None:
         match outcome:
-            case Committed(manifest=manifest):
-                self._enter(unit, manifest, made_in_this_run=True)
-            case Adopted(manifest=manifest):
-                self._journal.write("unit_adopted", unit=unit.id, token=manifest.token)
-                self._enter(unit, manifest, made_in_this_run=False)
+            case Committed(sealed=sealed):
+                self._enter(unit, sealed, made_in_this_run=True)
+            case Adopted(sealed=sealed):
+                self._journal.write("unit_adopted", unit=unit.id, token=sealed.manifest.token)
+                self._enter(unit, sealed, made_in_this_run=False)
             case Failed():
                 return outcome
-        self.register_pending()
         return None
 
-    def _enter(self, unit: Unit, manifest: UnitManifest, *, made_in_this_run: bool) -> None:
+    def _enter(self, unit: Unit, sealed: Sealed, *, made_in_this_run: bool) -> None:
+        manifest = sealed.manifest
         if manifest.state == "empty":
             self._ledger.empty(unit, made_in_this_run=made_in_this_run)
-            return
-        files = [
+        else:
+            files = self._stored_files(manifest)
+            self._ledger.committed(unit, files, made_in_this_run=made_in_this_run, notes=manifest.notes)
+        if self._registrar is not None:
+            self._registrar.add(sealed)
+
+    def _stored_files(self, manifest: UnitManifest) -> list[StoredFile]:
+        return [
             StoredFile(
                 name=file.name,
-                url=self.place.file_url(unit.visit, file.name),
+                url=self.place.file_url(manifest.visit, file.name),
                 role=file.role,
                 size_bytes=file.size_bytes,
                 adler32=file.adler32,
@@ -152,9 +155,12 @@ class Destination:
             )
             for file in manifest.files
         ]
-        self._ledger.committed(unit, files, made_in_this_run=made_in_this_run, notes=manifest.notes)
-        with self._lock:
-            self._pending[unit.id] = manifest
+
+    def _note_registration(self, registration: Registration) -> None:
+        self._ledger.registered([unit.manifest.unit for unit in registration.done])
+        for failed in (registration.conflict, registration.pending):
+            if failed is not None:
+                self._journal.write("registration_failed", failure=failed.failure.name, detail=failed.detail)
 
     def _receipt(
         self, staged: StagedVisit, attempt: int, *, notes: tuple[str, ...] = (), measured: Measured | None = None

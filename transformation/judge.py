@@ -12,13 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from transformation.fits_facts import Facts
+from transformation.model.bands import DETECTED_AT_MAG_20
 from transformation.model.failures import Failed, Failure
 from transformation.model.focal_plane import Pointing, Sensor, pixel_of
 from transformation.model.work import ExpectedFile, Role, Unit
 
-DETECTED_AT_MAG_20 = (7_300.0, 45_600.0, 39_100.0, 34_800.0, 23_300.0, 9_600.0)
-"""Electrons of a flat AB 20 source in 15 s, u g r i z y: r and i measured with PhoSim 3.4 on axis, the others scaled
-from them by LSST's published zero points (SMTN-002: 26.52 28.51 28.36 28.17 27.78 26.82)."""
 SKY_ELECTRONS_A_PIXEL = 304.0
 """Dark sky at 22 mag per square arcsecond in r, 15 s (PhoSim 3.4, quickbackground)."""
 DUE_ELECTRONS = 50.0

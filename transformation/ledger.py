@@ -6,13 +6,13 @@ Safe for threads. What is true of the images stands at their destination; the le
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from transformation.journal import Journal
 from transformation.model.failures import Failed, Failure, job_failure
-from transformation.model.report import AttemptReport, FileReport, UnitReport
+from transformation.model.report import AttemptReport, FileReport, ProgressReport, UnitPredictedReport, UnitReport
 from transformation.model.work import StoredFile, Unit, UnitState
 
 Listener = Callable[[str, UnitReport], None]
@@ -28,6 +28,10 @@ class Ledger:
         self._lock = threading.Lock()
         self._records: dict[str, UnitReport] = {}
         self._failures: dict[str, Failure] = {}
+        self.version = 0
+        """Grows with every change."""
+        self.whole = ProgressReport()
+        """How far the job is."""
 
     def plan(self, units: Iterable[Unit]) -> None:
         """Enter units as planned."""
@@ -36,6 +40,12 @@ class Ledger:
                 self._records[unit.id] = UnitReport(
                     id=unit.id, visit=unit.visit, sensor=unit.sensor, exposure=unit.exposure
                 )
+
+    def predicted(self, predictions: Mapping[str, UnitPredictedReport]) -> None:
+        """What units are expected to cost, by unit id."""
+        with self._lock:
+            for unit_id, prediction in predictions.items():
+                self._records[unit_id].predicted = prediction
 
     def started(self, unit: Unit, attempt: int) -> None:
         """An attempt begins."""
@@ -46,6 +56,7 @@ class Ledger:
         with self._lock:
             record = self._records[unit.id]
             record.attempts = [*record.attempts, attempt]
+            record.progress = record.eta_s = None
             record.wall_s += attempt.wall_s
             record.cpu_s += attempt.cpu_s
             record.max_rss_bytes = max(record.max_rss_bytes, attempt.max_rss_bytes)
@@ -107,6 +118,36 @@ class Ledger:
         with self._lock:
             return UnitState(self._records[unit.id].state)
 
+    def last_outcome(self, unit: Unit) -> str:
+        """How the unit's last attempt of this run ended; empty if there was none."""
+        with self._lock:
+            attempts = self._records[unit.id].attempts
+        return attempts[-1].outcome if attempts else ""
+
+    def progress(self, shown: Mapping[str, tuple[float, float | None]], *, least_step: float) -> None:
+        """How far running units are, by id: part done and CPU-seconds left; smaller steps are not told."""
+        for unit_id, (fraction, left_s) in shown.items():
+            with self._lock:
+                record = self._records[unit_id]
+                if record.state != "running" or fraction - (record.progress or 0.0) < least_step:
+                    continue
+                record.progress = round(fraction, 4)
+                record.eta_s = None if left_s is None else round(left_s, 1)
+                self.version += 1
+            self._listener("progress", record)
+
+    def is_over(self, unit_id: str) -> bool:
+        """True for a unit that is done or given up."""
+        with self._lock:
+            return self._records[unit_id].state in {"committed", "empty", "failed"}
+
+    def stretch(self, lengths_s: Mapping[str, float]) -> float:
+        """Wall seconds over CPU-seconds expected, of the units simulated in this run; 1 until there is one."""
+        with self._lock:
+            over = [record for record in self._records.values() if record.wall_s and record.id in lengths_s]
+            expected_s = sum(lengths_s[record.id] * len(record.attempts) for record in over)
+            return sum(record.wall_s for record in over) / expected_s if expected_s else 1.0
+
     def unregistered(self) -> list[str]:
         """Ids of committed units that the catalog does not know yet."""
         return [record.id for record in self.units() if record.state == "committed" and not record.registered]
@@ -124,5 +165,6 @@ class Ledger:
         self._tell(record, event, **facts)
 
     def _tell(self, record: UnitReport, event: str, **facts: str | int | bool) -> None:
+        self.version += 1
         self._journal.write(f"unit_{event}", unit=record.id, state=record.state, **facts)
         self._listener(event, record)

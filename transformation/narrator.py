@@ -82,6 +82,7 @@ class LiveNarrator:
         self._task = self._progress.add_task("setting up", total=None)
         self._lines = PlainNarrator(lambda line: self._progress.console.print(line, markup=False))
         self._running: dict[str, float] = {}
+        self._parts: dict[str, str] = {}
         self._progress.start()
 
     def say(self, line: str) -> None:
@@ -98,16 +99,28 @@ class LiveNarrator:
         self._lines.unit_event(event, unit)
         if event == "started":
             self._running[unit.id] = time.monotonic()
+            self._parts.pop(unit.id, None)
         elif event in {"committed", "empty", "failed"}:
             self._running.pop(unit.id, None)
             if event != "failed" and unit.made_in_this_run:
                 self._progress.advance(self._task)
-        shown = ", ".join(sorted(self._running)[:3]) or "finishing"
+        elif event == "progress" and unit.progress is not None:
+            self._parts[unit.id] = f" {unit.progress:.0%}{_time_left(unit.eta_s)}"
+        shown = ", ".join(f"{one}{self._parts.get(one, '')}" for one in sorted(self._running)[:3]) or "finishing"
         self._progress.update(self._task, description=shown)
 
     def close(self) -> None:
         """Remove the bar."""
         self._progress.stop()
+
+
+def _time_left(left_s: float | None) -> str:
+    """` (5 min)`; nothing for what is unknown or over in a moment."""
+    if left_s is None or left_s < 1.0:
+        return ""
+    if left_s < 100.0:
+        return f" ({left_s:.0f} s)"
+    return f" ({left_s / 60:.0f} min)" if left_s < 6000.0 else f" ({left_s / 3600:.1f} h)"
 
 
 def _line_of(event: str, unit: UnitReport) -> str | None:

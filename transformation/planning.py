@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -73,8 +73,9 @@ def plan_visit(facts: VisitFacts, selection: Selection, focal_plane: Sequence[Se
 def select_sensors(pattern: str, focal_plane: Sequence[Sensor]) -> tuple[Sensor, ...]:
     """Devices whose whole name the expression matches.
 
-    Wavefront sensors and guiders only when they are named: a pattern must match no science sensor, or spell the
-    device, for them to be meant. Raises `JobError` SENSOR_PATTERN_INVALID or NO_SENSOR_MATCHES.
+    Wavefront sensors and guiders only when they are named: the pattern must match no science sensor, or one of its
+    alternatives must match them and spell their corner raft (`R00_.*|R22_S11`). Raises `JobError`
+    SENSOR_PATTERN_INVALID or NO_SENSOR_MATCHES.
     """
     with _limited_time(pattern):
         try:
@@ -83,8 +84,8 @@ def select_sensors(pattern: str, focal_plane: Sequence[Sensor]) -> tuple[Sensor,
             detail = f"'sensors': {pattern!r} does not compile: {error}"
             raise JobError(Failure.SENSOR_PATTERN_INVALID, detail) from None
         matching = [sensor for sensor in focal_plane if expression.fullmatch(sensor.name)]
-    science = [sensor for sensor in matching if sensor.group == SCIENCE_GROUP]
-    chosen = [sensor for sensor in matching if sensor in science or not science or _is_spelled(sensor.name, pattern)]
+        science = [sensor for sensor in matching if sensor.group == SCIENCE_GROUP]
+        chosen = [sensor for sensor in matching if sensor in science or not science or _is_named(sensor, pattern)]
     if not chosen:
         raise JobError(
             Failure.NO_SENSOR_MATCHES,
@@ -109,8 +110,15 @@ def _is_selected(visit: str, sensor: Sensor, only: Sequence[tuple[str, str]]) ->
     return not only or any(visit == chosen and place in {sensor.name, sensor.raft} for chosen, place in only)
 
 
-def _is_spelled(name: str, pattern: str) -> bool:
-    return any(alternative.strip("()^$?:") == name for alternative in pattern.split("|"))
+def _is_named(sensor: Sensor, pattern: str) -> bool:
+    for alternative in pattern.split("|"):
+        if sensor.raft in alternative:
+            # Half of a bracketed alternative does not compile by itself; it then counts as what it says.
+            with suppress(re.error):
+                if not re.fullmatch(alternative, sensor.name):
+                    continue
+            return True
+    return False
 
 
 def _exposures(facts: VisitFacts, selection: Selection, sensor: Sensor) -> list[int]:

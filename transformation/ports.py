@@ -99,6 +99,18 @@ class Storage(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """A storage call that failed for a passing reason and is about to be repeated."""
+
+    operation: str
+    url: str
+    tried: int
+    """How often it was tried so far."""
+    wait_s: float
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
     """One image as the catalog knows it."""
 

@@ -2,7 +2,8 @@
 
 Rules of this file: a command is a list, never text for a shell; every process leads its own session, and whatever it
 started is gone before its result is handed out (PhoSim's driver leaves writers behind when it is killed); a stop flag
-ends everything at once; waiting costs nothing (a blocking wait a process, one watchdog thread for all limits).
+ends everything at once; waiting costs nothing (a blocking wait a process, one watchdog thread for all limits, which
+looks at CPU times twice a minute).
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Protocol
+
+from transformation.terminal import Terminal, open_terminal
 
 _TERM_GRACE_S = 0.3
 """Between SIGTERM and SIGKILL: the simulators have nothing to save, and a pilot gives us three seconds in all."""
@@ -36,7 +40,18 @@ class EndedBy(StrEnum):
 
     ITSELF = "itself"
     WALL_LIMIT = "wall limit"
+    NO_CPU_TIME = "no CPU time used"
     STOP = "stop"
+
+
+class Observer(Protocol):
+    """Is told how a process goes on; from several threads."""
+
+    def printed(self, text: bytes) -> None:
+        """A piece of its stdout."""
+
+    def used(self, cpu_s: float) -> None:
+        """CPU seconds of the process and of all it started, now and then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +67,10 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     """The whole environment of the process, nothing is inherited."""
     wall_limit_s: float | None = None
+    idle_limit_s: float | None = None
+    """After so long without any CPU time used, it counts as hung."""
+    observer: Observer | None = None
+    """With it, stdout is a pseudo-terminal where there is one to be had, copied to the file `stdout`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,20 +113,38 @@ class StartFailed(Exception):
 class _Running:
     pid: int
     """Also the id of its session and process group."""
-    deadline: float | None
-    """`time.monotonic` of the wall limit."""
+    command: Command
+    begun: float
+    """`time.monotonic`, as the next."""
+    advanced: float
+    """When CPU time was last seen to grow."""
+    cpu_s: float = 0.0
+    """When last looked at."""
     ended_by: EndedBy = EndedBy.ITSELF
+
+    def limit_passed(self, now: float) -> EndedBy | None:
+        """The limit that it has passed, if any."""
+        wall_s, idle_s = self.command.wall_limit_s, self.command.idle_limit_s
+        if wall_s is not None and now > self.begun + wall_s:
+            return EndedBy.WALL_LIMIT
+        return EndedBy.NO_CPU_TIME if idle_s is not None and now > self.advanced + idle_s else None
 
 
 class Processes:
     """Runs processes for several threads and can stop them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, look_s: float = 30.0) -> None:
+        """`look_s`: seconds between two looks at CPU times."""
+        self._look_s = look_s
+        self.pulse = 0
+        """Grows whenever a look finds that some process has used CPU time since the last."""
         self._lock = threading.Lock()
         self._running: dict[int, _Running] = {}
         self._stopping = threading.Event()
         self._closing = threading.Event()
         self._watchdog: threading.Thread | None = None
+        self.n_started = 0
+        """How many processes were started so far."""
 
     @property
     def stopping(self) -> bool:
@@ -117,10 +154,20 @@ class Processes:
     def run(self, command: Command) -> Finished:
         """Run to the end, or to a limit, or to `stop`; blocks. Raises `StartFailed`."""
         started = time.monotonic()
-        with self._started(command, started) as running:
-            # Left unreaped until its session is empty: the number cannot be given to a stranger meanwhile.
-            os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
-            end_session(running.pid)
+        terminal = open_terminal() if command.observer else None
+        try:
+            with self._started(command, started, terminal) as running:
+                if terminal and command.observer:
+                    terminal.let_go()
+                    terminal.copy_until_over(running.pid, command.stdout, command.observer.printed)
+                # Left unreaped until its session is empty: the number cannot be given to a stranger meanwhile.
+                os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+                end_session(running.pid)
+            if terminal and command.observer:
+                terminal.copy_rest(command.stdout, command.observer.printed)
+        finally:
+            if terminal:
+                terminal.close()
         _, status, usage = os.wait4(running.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         return Finished(
@@ -154,15 +201,15 @@ class Processes:
             self._watchdog.join()
 
     @contextmanager
-    def _started(self, command: Command, now: float) -> Iterator[_Running]:
+    def _started(self, command: Command, now: float, terminal: Terminal | None) -> Iterator[_Running]:
         """Start the process; `stop` and the watchdog see it until the block ends."""
         with self._lock:
             if self.stopping:
                 raise StartFailed("the job is stopping")
-            pid = _spawn(command)
-            deadline = None if command.wall_limit_s is None else now + command.wall_limit_s
-            running = _Running(pid=pid, deadline=deadline)
+            pid = _spawn(command, terminal)
+            running = _Running(pid=pid, command=command, begun=now, advanced=now)
             self._running[pid] = running
+            self.n_started += 1
             self._watch()
         try:
             yield running
@@ -176,14 +223,35 @@ class Processes:
             self._watchdog.start()
 
     def _enforce_limits(self) -> None:
-        while not self._closing.wait(_TICK_S):
+        next_look = time.monotonic() + self._look_s
+        while not self._closing.wait(min(_TICK_S, self._look_s)):
             now = time.monotonic()
+            if now >= next_look:
+                self._look(now)
+                next_look = now + self._look_s
             with self._lock:
-                late = [one for one in self._running.values() if one.deadline is not None and now > one.deadline]
-                for one in late:
+                for one in self._running.values():
+                    passed = one.limit_passed(now)
                     # A second look at the same process must not say "wall limit" of one that `stop` has ended.
-                    one.ended_by = EndedBy.WALL_LIMIT if one.ended_by is EndedBy.ITSELF else one.ended_by
-                    _signal_group(one.pid, signal.SIGKILL)
+                    if passed is not None and one.ended_by is EndedBy.ITSELF:
+                        one.ended_by = passed
+                    if passed is not None:
+                        _signal_group(one.pid, signal.SIGKILL)
+
+    def _look(self, now: float) -> None:
+        """Note which processes have used CPU time since the last look: the only sign of life that proves any."""
+        with self._lock:
+            running = list(self._running.values())
+        used_s = _cpu_of_sessions({one.pid for one in running})
+        advanced = [one for one in running if used_s.get(one.pid, 0.0) > one.cpu_s]
+        for one in running:
+            one.cpu_s = used_s.get(one.pid, one.cpu_s)
+        for one in advanced:
+            one.advanced = now
+            if one.command.observer:
+                one.command.observer.used(one.cpu_s)
+        if advanced:
+            self.pulse += 1
 
 
 def end_session(session: int) -> None:
@@ -196,8 +264,8 @@ def end_session(session: int) -> None:
         time.sleep(0.01)
 
 
-def _spawn(command: Command) -> int:
-    """Start the program as leader of a new session; its standard streams are files only."""
+def _spawn(command: Command, terminal: Terminal | None) -> int:
+    """Start the program as leader of a new session; its standard streams are files, or a terminal of its own."""
     if shutil.which(command.argv[0], path=command.environment.get("PATH")) is None:
         raise StartFailed(f"{command.argv[0]} is not there or not executable")
     with (
@@ -211,7 +279,7 @@ def _spawn(command: Command) -> int:
                 cwd=command.folder,
                 env=dict(command.environment),
                 stdin=stdin,
-                stdout=stdout,
+                stdout=terminal.process_end if terminal else stdout,
                 stderr=stderr,
                 start_new_session=True,
             )
@@ -247,6 +315,21 @@ def _session_members(session: int) -> list[int]:
             if os.getsid(pid) == session and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
                 members.append(pid)
     return members
+
+
+def _cpu_of_sessions(sessions: Collection[int]) -> dict[int, float]:
+    """CPU seconds by session: of its living members, and of the children that they have waited for."""
+    import psutil  # not needed before the first look
+
+    used_s: dict[int, float] = {}
+    for pid in psutil.pids() if sessions else ():
+        with suppress(psutil.Error, ProcessLookupError, PermissionError):
+            session = os.getsid(pid)
+            if session in sessions:
+                times = psutil.Process(pid).cpu_times()
+                own_s = times.user + times.system + times.children_user + times.children_system
+                used_s[session] = used_s.get(session, 0.0) + own_s
+    return used_s
 
 
 class HelperFailed(Exception):

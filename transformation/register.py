@@ -5,12 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transformation.layout import JobPlace, is_manifest, place_of, unit_of, visit_of_folder
+from transformation.layout import (
+    UNITS_FOLDER,
+    JobPlace,
+    is_manifest,
+    manifest_name,
+    place_of,
+    unit_of,
+    visit_of_folder,
+)
 from transformation.model.failures import Failed, Failure
 from transformation.model.manifest import UnitManifest
 from transformation.model.work import FILTER_LETTERS
 from transformation.ports import Catalog, CatalogError, FileRecord, Storage, StorageError
-from transformation.standing import Invalid, complete, read_manifest
+from transformation.standing import Invalid, Sealed, complete, read_manifest
+
+MANIFEST_ROLE = "manifest"
+"""What a manifest is in a catalog, beside the roles of images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What became of units that were to be registered."""
+
+    done: tuple[Sealed, ...]
+    refused: tuple[Sealed, ...] = ()
+    """The catalog knows other files under their names; trying again does not help."""
+    conflict: Failed | None = None
+    """Why those are refused."""
+    pending: Failed | None = None
+    """Why the rest waits."""
+
+    @property
+    def failed(self) -> Failed | None:
+        """The reason that can still pass, if there are several."""
+        return self.pending or self.conflict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +50,16 @@ class Replayed:
     """All that is registered now."""
     skipped: tuple[str, ...]
     """One sentence for each unit that is not as it should be; it is not registered."""
+    failed: Failed | None = None
+    """Why some other units are not registered."""
 
 
-def records_of(manifest: UnitManifest, place: JobPlace) -> list[FileRecord]:
-    """The manifest's files as the catalog knows them; none for a unit without objects."""
+def records_of(unit: Sealed, place: JobPlace) -> list[FileRecord]:
+    """The unit's files as the catalog knows them, its manifest last.
+
+    The manifest is registered because sites remove files that no catalog knows.
+    """
+    manifest = unit.manifest
     shared: dict[str, str | int] = {
         **manifest.metadata,
         "visit": manifest.visit,
@@ -33,7 +68,17 @@ def records_of(manifest: UnitManifest, place: JobPlace) -> list[FileRecord]:
         "filter": FILTER_LETTERS[manifest.filter],
         "attempt": manifest.attempt,
     }
-    return [
+    name = manifest_name(manifest.unit)
+    receipt = FileRecord(
+        name=place.record_name(manifest.visit, f"{UNITS_FOLDER}/{name}"),
+        dataset=place.dataset(manifest.visit),
+        url=place.receipt_url(manifest.visit, name),
+        size_bytes=unit.size_bytes,
+        adler32=unit.adler32,
+        metadata={**shared, "role": MANIFEST_ROLE},
+        replaces=manifest.replaces,
+    )
+    files = [
         FileRecord(
             name=place.record_name(manifest.visit, file.name),
             dataset=place.dataset(manifest.visit),
@@ -45,11 +90,35 @@ def records_of(manifest: UnitManifest, place: JobPlace) -> list[FileRecord]:
         )
         for file in manifest.files
     ]
+    return [*files, receipt]
 
 
-def register_units(catalog: Catalog, manifests: Sequence[UnitManifest], place: JobPlace) -> Failed | None:
-    """Register every file of committed units in one call; None if the catalog has them all now."""
-    records = [record for manifest in manifests for record in records_of(manifest, place)]
+def register_units(catalog: Catalog, units: Sequence[Sealed], place: JobPlace) -> Registration:
+    """Register every file of committed units in one call, or unit by unit if one of them is refused."""
+    failed = _register(catalog, units, place)
+    if failed is None:
+        return Registration(done=tuple(units))
+    if failed.failure is not Failure.REGISTRATION_CONFLICT:
+        return Registration(done=(), pending=failed)
+    if len(units) == 1:
+        return Registration(done=(), refused=tuple(units), conflict=failed)
+    done: list[Sealed] = []
+    refused: list[Sealed] = []
+    conflict, pending = failed, None
+    for unit in units:
+        one = _register(catalog, [unit], place)
+        if one is None:
+            done.append(unit)
+        elif one.failure is Failure.REGISTRATION_CONFLICT:
+            refused.append(unit)
+        else:
+            pending = one
+            break
+    return Registration(done=tuple(done), refused=tuple(refused), conflict=conflict, pending=pending)
+
+
+def _register(catalog: Catalog, units: Sequence[Sealed], place: JobPlace) -> Failed | None:
+    records = [record for unit in units for record in records_of(unit, place)]
     if not records:
         return None
     try:
@@ -74,22 +143,28 @@ def register_location(storage: Storage, catalog: Catalog, location: str) -> Repl
         replayed = [_committed(storage, place, name) for name in visits]
     except StorageError as error:
         return Failed(failure=error.failure, detail=error.detail)
-    manifests = tuple(manifest for one in replayed for manifest in one.manifests)
-    skipped = tuple(reason for one in replayed for reason in one.skipped)
-    if not manifests and not skipped:
+    units = [unit for one, _ in replayed for unit in one]
+    skipped = tuple(reason for _, reasons in replayed for reason in reasons)
+    if not units and not skipped:
         return Failed(failure=Failure.USAGE, detail=f"{location} holds no committed unit")
-    return register_units(catalog, manifests, place) or Replayed(manifests=manifests, skipped=skipped)
+    registration = register_units(catalog, units, place)
+    if registration.failed is not None and not registration.done:
+        return registration.failed
+    manifests = tuple(unit.manifest for unit in registration.done)
+    return Replayed(manifests=manifests, skipped=skipped, failed=registration.failed)
 
 
 def _visits(storage: Storage, place: JobPlace) -> list[str]:
     return [visit for name in sorted(storage.folders(place.folder)) if (visit := visit_of_folder(name))]
 
 
-def _committed(storage: Storage, place: JobPlace, visit: str) -> Replayed:
+def _committed(storage: Storage, place: JobPlace, visit: str) -> tuple[list[Sealed], list[str]]:
+    """The visit's units that are whole, and a sentence for each other one."""
     units = [unit_of(entry.name) for entry in storage.list(place.units_folder(visit)) if is_manifest(entry.name)]
     standing = {unit: read_manifest(storage, place, visit, unit) for unit in sorted(units)}
     sizes = {entry.name: entry.size_bytes for entry in storage.list(place.visit_folder(visit))}
-    manifests, skipped = [], []
+    whole: list[Sealed] = []
+    skipped: list[str] = []
     for unit, found in standing.items():
         if found is None:
             continue
@@ -98,5 +173,5 @@ def _committed(storage: Storage, place: JobPlace, visit: str) -> Replayed:
         elif lost := complete(storage, place, found.manifest, sizes):
             skipped.append(f"{unit}: {', '.join(lost)} is lost; run the job again")
         else:
-            manifests.append(found.manifest)
-    return Replayed(manifests=tuple(manifests), skipped=tuple(skipped))
+            whole.append(found.sealed)
+    return whole, skipped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from contextlib import closing
 from pathlib import Path
 
 from transformation.layout import place_of
@@ -18,16 +19,19 @@ def register(parsed: Namespace) -> int:
     found = place_of(location)
     if found is None:
         raise JobError(Failure.USAGE, f"{location} is not BASE/USER/JOBNAME or a visit below it")
-    catalog = catalog_for(site, found[0].base)
+    catalog = catalog_for(site, found[0])
     if catalog is None:
         raise JobError(Failure.SITE_INVALID, f"site {site.name} has no catalog")
-    result = register_location(storage_for(location), catalog, location)
+    with closing(storage_for(location)) as storage:
+        result = register_location(storage, catalog, location)
     if isinstance(result, Failed):
         raise JobError(result.failure, result.detail)
     files = sum(len(manifest.files) for manifest in result.manifests)
     print(f"{len(result.manifests)} units, {files} files are registered in {catalog.place}")
     for reason in result.skipped:
         print(f"skipped: {reason}")
+    if result.failed is not None:
+        raise JobError(result.failed.failure, result.failed.detail)
     if result.skipped:
         raise JobError(Failure.PARTIAL, f"{len(result.skipped)} units are not registered")
     return 0

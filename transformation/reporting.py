@@ -20,9 +20,17 @@ from transformation.destination import Destination
 from transformation.journal import to_json, utc_now
 from transformation.ledger import Ledger
 from transformation.model.failures import Failed, Failure
-from transformation.model.report import JobReport, PayloadErrorReport, ReleaseReport, VisitReport
+from transformation.model.report import (
+    JobPredictedReport,
+    JobReport,
+    PayloadErrorReport,
+    ProgressReport,
+    ReleaseReport,
+    VisitReport,
+)
 from transformation.model.spec import JobSpec
 from transformation.model.work import Unit
+from transformation.process import Processes
 from transformation.resources import Share
 from transformation.simulator.release import Release
 from transformation.stage_in import StagedVisit
@@ -41,6 +49,8 @@ class Reporter:
         self._ledger = ledger
         self._begun = time.monotonic()
         self._written = 0.0
+        self._version = -1
+        self._processes: Processes | None = None
         self.report = JobReport(
             exit_code=Failure.TERMINATED.code,
             exit_acronym=Failure.TERMINATED.name,
@@ -97,19 +107,27 @@ class Reporter:
             for staged in self._visits
         ]
 
-    def running(self, units_at_once: int) -> None:
+    def predicted(self, predicted: JobPredictedReport, warnings: Sequence[str]) -> None:
+        """What is expected of this run."""
+        self.report.predicted = predicted
+        self.report.warnings = [*self.report.warnings, *warnings]
+
+    def running(self, units_at_once: int, processes: Processes) -> None:
         """Simulation begins."""
         self.report.resource.units_at_once = units_at_once
+        self._processes = processes
 
     def tick(self) -> None:
-        """Renew the report now and then."""
-        if time.monotonic() - self._written > _RENEW_S:
+        """Renew the report now and then, if something has changed: a report that is always fresh would hide from the
+        PanDA pilot that nothing moves."""
+        if self._ledger.version != self._version and time.monotonic() - self._written > _RENEW_S:
             self._write()
 
     def end(self, failed: Failed | None) -> JobReport:
         """Settle both files; the report as written."""
         report = self.report
         report.ended = utc_now()
+        self._ledger.whole = ProgressReport()
         if failed is None:
             report.exit_code, report.exit_acronym, report.exit_msg, report.state = 0, "OK", "OK", "done"
         else:
@@ -126,13 +144,16 @@ class Reporter:
 
     def _write(self) -> None:
         report = self.report
+        self._version = self._ledger.version
         report.units = self._ledger.units()
+        report.progress, report.eta_s = self._ledger.whole.progress, self._ledger.whole.eta_s
         report.missing = [unit.id for unit in report.units if unit.state not in {"committed", "empty"}]
         totals = report.resource
         totals.wall_s = round(time.monotonic() - self._begun, 3)
         totals.cpu_s = round(sum(unit.cpu_s for unit in report.units), 3)
         totals.max_rss_bytes = max((unit.max_rss_bytes for unit in report.units), default=0)
         totals.output_bytes = sum(file.size for unit in report.units for file in unit.files if unit.made_in_this_run)
+        totals.simulator_processes = self._processes.n_started if self._processes else 0
         own = resource.getrusage(resource.RUSAGE_SELF)
         totals.wrapper_cpu_s = round(own.ru_utime + own.ru_stime, 3)
         totals.wrapper_max_rss_bytes = own.ru_maxrss * 1024

@@ -19,7 +19,7 @@ from transformation.model.manifest import UnitManifest
 from transformation.model.work import Unit
 from transformation.ports import Entry, Storage, StorageError
 from transformation.stage_out import conflict
-from transformation.standing import Invalid, Standing, complete, read_failure, read_manifest, restore, sweep
+from transformation.standing import Invalid, Sealed, Standing, complete, read_failure, read_manifest, restore, sweep
 
 _QUESTIONS_AT_ONCE = 16
 
@@ -28,7 +28,12 @@ _QUESTIONS_AT_ONCE = 16
 class Done:
     """The unit is committed or empty, and its files stand."""
 
-    manifest: UnitManifest
+    sealed: Sealed
+
+    @property
+    def manifest(self) -> UnitManifest:
+        """What stands."""
+        return self.sealed.manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +129,7 @@ class _Question:
             return Lost(reason=f"not there at its size: {', '.join(lost)}")
         with suppress(StorageError):  # the unit is done; what is left lying is the next attempt's to remove
             sweep(self.storage, self.place, self.unit, standing, self.hidden, self.receipts)
-        return Done(manifest=manifest)
+        return Done(sealed=standing.sealed)
 
 
 def _by_unit(listing: Sequence[Entry]) -> dict[str, list[str]]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from site_configs.load import expand
 from site_configs.schema import Site
 from transformation.destination import Destination
+from transformation.forecast import Forecast, job_report, make_forecast, needs_of, unit_report
 from transformation.journal import Journal
 from transformation.layout import JobPlace
 from transformation.ledger import Ledger
@@ -19,20 +22,27 @@ from transformation.model.spec import JobSpec
 from transformation.model.work import Unit
 from transformation.narrator import Narrator
 from transformation.planning import Selection, plan_visit
+from transformation.ports import Retry
+from transformation.preflight import check_exposures, decide_hands
 from transformation.process import Processes
 from transformation.reporting import Reporter
 from transformation.request import Request
-from transformation.resources import Share, free_bytes, units_at_once, units_on_disk
+from transformation.resources import Share, free_bytes
 from transformation.run_units import UnitLoop, VisitWork
 from transformation.set_up import SimulatorBench
 from transformation.simulator.release import Release, find_release
 from transformation.stage_in import StagedVisit, local_path, stage_in
-from transformation.wiring import catalog_for, release_roots, storage_for
+from transformation.watch import Watch
+from transformation.wiring import catalog_for, gather_s, release_roots, storage_for
 from transformation.workdir import WorkDir
 
 _TICK_S = 0.05
 _DEADLINE_MARGIN_S = 20.0
 """To end in order before the batch system ends us."""
+_CATALOG_PATIENCE_S = 120.0
+"""How long a job whose images are all safe waits for a catalog that does nothing."""
+_LAST_REGISTRATION_S = 0.5
+"""The same for a job that has to go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +64,11 @@ class Job:
         """The job spec."""
         return self.request.spec
 
+    @property
+    def most_hours(self) -> float:
+        """Wall limit of a simulator process; no unit is begun that will surely take longer."""
+        return self.spec.limits.max_unit_hours or self.site.worker.max_unit_hours
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -72,15 +87,29 @@ def run_job(job: Job, journal: Journal, ledger: Ledger, reporter: Reporter, narr
     plan = make_plan(job, write_inputs=True)
     reporter.planned(plan.release, plan.visits, plan.units)
     destination = open_destination(job, plan, ledger, journal)
-    reporter.placed(destination)
-    remaining = destination.resume(plan.units)
-    narrator.expect(len(plan.units), len(plan.units) - len(remaining))
-    if remaining:
-        _run_units(job, plan, remaining, destination, ledger, journal, reporter)
-    destination.register_pending()
-    if (failure := ledger.verdict()) is not None:
-        return failure
-    return destination.registration_failed.failure if destination.registration_failed else None
+    with closing(destination), _registered_at_last(destination):
+        reporter.placed(destination)
+        remaining = destination.resume(plan.units)
+        narrator.expect(len(plan.units), len(plan.units) - len(remaining))
+        if remaining:
+            hands = decide_hands_of(job, plan.release, len(remaining))
+            lengths_s = _look_ahead(job, plan, remaining, hands, destination, ledger, reporter, narrator)
+            promising = [unit for unit in remaining if unit.id in lengths_s]
+            _run_units(job, plan, promising, lengths_s, hands, destination, ledger, journal, reporter)
+        unregistered = destination.finish_registration(_CATALOG_PATIENCE_S)
+        if (failure := ledger.verdict()) is not None:
+            return failure
+        return unregistered.failure if unregistered else None
+
+
+@contextmanager
+def _registered_at_last(destination: Destination) -> Iterator[None]:
+    """When the job is stopped, register what is done if that is a matter of a moment."""
+    try:
+        yield
+    except BaseException:
+        destination.finish_registration(_LAST_REGISTRATION_S)
+        raise
 
 
 def make_plan(job: Job, *, write_inputs: bool) -> Plan:
@@ -99,24 +128,43 @@ def make_plan(job: Job, *, write_inputs: bool) -> Plan:
         instrument=release.facts.instrument,
         only=job.only,
     )
-    units = tuple(unit for staged in visits for unit in plan_visit(staged.facts, selection, release.sensors))
+    units = tuple(unit for staged in visits for unit in _plan_visit(staged, selection, release))
     if not units:
         raise JobError(Failure.NO_SENSOR_MATCHES, "--select leaves nothing of the request")
     return Plan(release=release, visits=tuple(visits), units=units)
+
+
+def _plan_visit(staged: StagedVisit, selection: Selection, release: Release) -> tuple[Unit, ...]:
+    units = plan_visit(staged.facts, selection, release.sensors)
+    check_exposures(staged.facts, units, staged.catalog.telconfig)
+    return units
 
 
 def open_destination(job: Job, plan: Plan, ledger: Ledger, journal: Journal) -> Destination:
     """The job's place on storage and in the catalog. Raises `JobError`."""
     ledger.plan(plan.units)
     base = output_base(job)
+    place = JobPlace(base=base, user=job.spec.user, job=job.spec.name)
     return Destination(
-        storage_for(base),
-        catalog_for(job.site, base),
-        JobPlace(base=base, user=job.spec.user, job=job.spec.name),
+        storage_for(base, job.workdir.logs, partial(_note_retry, journal)),
+        catalog_for(job.site, place),
+        place,
         ledger,
         journal,
         visits=plan.visits,
         metadata={"release": plan.release.name, **panda_ids()},
+        gather_s=gather_s(job.site),
+    )
+
+
+def _note_retry(journal: Journal, retry: Retry) -> None:
+    journal.write(
+        "storage_retry",
+        operation=retry.operation,
+        url=retry.url,
+        tried=retry.tried,
+        wait_s=retry.wait_s,
+        problem=retry.problem,
     )
 
 
@@ -138,25 +186,30 @@ def panda_ids() -> dict[str, str | int]:
 
 
 def _run_units(
-    job: Job, plan: Plan, remaining: Sequence[Unit], destination: Destination, ledger: Ledger, journal: Journal,
-    reporter: Reporter,
+    job: Job, plan: Plan, remaining: Sequence[Unit], lengths_s: Mapping[str, float], hands: int,
+    destination: Destination, ledger: Ledger, journal: Journal, reporter: Reporter,
 ) -> None:  # fmt: skip
-    hands = _hands(job, plan.release, len(remaining))
     bench = SimulatorBench(
         release=plan.release,
         workdir=job.workdir,
         processes=job.processes,
         amplifiers=job.spec.amplifiers,
         attempts=job.spec.attempts,
-        wall_limit_s=3600.0 * (job.spec.limits.max_unit_hours or job.site.worker.max_unit_hours),
+        wall_limit_s=3600.0 * job.most_hours,
+        memory_limit_bytes=min(plan.release.facts.memory_bytes, job.share.memory_bytes // hands),
+        idle_limit_s=3600.0 * job.site.worker.max_idle_hours,
     )
-    reporter.running(hands)
-    loop = UnitLoop(bench, destination, ledger, journal, hands=hands, keep_folders=job.spec.debug)
+    reporter.running(hands, job.processes)
+    watch = Watch(job.workdir, ledger, journal, job.processes, hands=hands, lengths_s=lengths_s)
+    loop = UnitLoop(
+        bench, destination, ledger, journal, hands=hands, keep_folders=job.spec.debug, lengths_s=lengths_s, watch=watch
+    )
     patience_s = 60.0
     try:
         loop.begin(_work(plan, remaining))
         while not loop.idle:
             time.sleep(_TICK_S)
+            watch.tick()
             reporter.tick()
             if job.deadline_s is not None and time.time() > job.deadline_s - _DEADLINE_MARGIN_S:
                 raise JobError(Failure.DEADLINE, "the slot ends now; what is committed stays")
@@ -168,27 +221,40 @@ def _run_units(
         loop.end(patience_s)
 
 
-def _hands(job: Job, release: Release, n_units: int) -> int:
-    """How many simulator processes run at once. Raises `JobError` MEMORY_SHORT or DISK_FULL if not even one fits."""
-    facts = release.facts
-    in_memory = units_at_once(job.share, unit_memory_bytes=facts.memory_bytes)
-    if in_memory < 1:
-        raise JobError(
-            Failure.MEMORY_SHORT,
-            f"one process of {release.name} needs {facts.memory_bytes / 1e6:.0f} MB,"
-            f" this job has {job.share.memory_bytes / 1e6:.0f} MB (from {job.share.memory_from})",
-        )
-    free = free_bytes(job.workdir.scratch)
-    on_disk = units_on_disk(
-        free, visit_scratch_bytes=facts.visit_scratch_bytes, unit_scratch_bytes=facts.unit_scratch_bytes
+def decide_hands_of(job: Job, release: Release, n_units: int) -> int:
+    """How many simulator processes run at once on this worker. Raises `JobError` if not even one fits."""
+    folder = job.workdir.scratch
+    return decide_hands(release.name, needs_of(release), job.share, free_bytes(folder), str(folder), n_units)
+
+
+def forecast_of(job: Job, plan: Plan, units: Sequence[Unit]) -> Forecast:
+    """What these units will cost, and which of them cannot succeed. Needs the inputs that `make_plan` wrote."""
+    return make_forecast(
+        plan.release,
+        [(staged, job.workdir.visit(staged.index).objects) for staged in plan.visits],
+        units,
+        most_hours=job.most_hours,
+        core_speed=job.site.worker.core_speed,
     )
-    if on_disk < 1:
-        needed = facts.visit_scratch_bytes + facts.unit_scratch_bytes
-        raise JobError(
-            Failure.DISK_FULL,
-            f"{job.workdir.scratch} has {free / 1e6:,.0f} MB free, a unit of {release.name} needs {needed / 1e6:,.0f}",
-        )
-    return min(in_memory, on_disk, n_units)
+
+
+def _look_ahead(
+    job: Job, plan: Plan, units: Sequence[Unit], hands: int, destination: Destination, ledger: Ledger,
+    reporter: Reporter, narrator: Narrator,
+) -> dict[str, float]:  # fmt: skip
+    """CPU-seconds expected of each unit; those that cannot succeed are given up here, before any CPU is spent."""
+    forecast = forecast_of(job, plan, units)
+    reporter.predicted(job_report(forecast, hands), [*forecast.problems, *forecast.warnings])
+    ledger.predicted({unit_id: unit_report(one) for unit_id, one in forecast.units.items()})
+    for line in forecast.problems:
+        narrator.say(f"problem  {line}")
+    for unit in units:
+        failed = forecast.failed.get(unit.id)
+        if failed is not None:
+            ledger.failed(unit, failed)
+            if failed.failure.lies_in_the_request:
+                destination.remember_failure(unit, failed)
+    return {unit_id: one.cpu_s[1] for unit_id, one in forecast.units.items() if unit_id not in forecast.failed}
 
 
 def _work(plan: Plan, remaining: Sequence[Unit]) -> list[VisitWork]:

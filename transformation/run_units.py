@@ -22,15 +22,18 @@ from transformation.ledger import Ledger
 from transformation.model.failures import Failed, Failure, Remedy
 from transformation.model.focal_plane import Pointing, Sensor
 from transformation.model.report import AttemptReport
-from transformation.model.work import Unit
+from transformation.model.work import Batch, Unit
 from transformation.process import Helper
 from transformation.set_up import ReadyVisit, SimulatorBench, set_up_visit, trim
 from transformation.simulate import Attempt, Good, examine, simulate
-from transformation.simulator.grid_mode import TrimJob
+from transformation.simulator.seam import TrimGroup
 from transformation.stage_in import StagedVisit
+from transformation.watch import Watch
 
 _UNIT, _TRIM, _SET_UP = range(3)
 """Order of a visit's tasks when several are ready."""
+_MEMORY_HEADROOM = 1.25
+"""Over what a process had taken when it was ended for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,8 @@ class UnitLoop:
         *,
         hands: int,
         keep_folders: bool,
+        lengths_s: Mapping[str, float],
+        watch: Watch,
     ) -> None:
         self._bench = bench
         self._destination = destination
@@ -64,6 +69,8 @@ class UnitLoop:
         self._helpers = threading.local()
         self._all_helpers: list[Helper] = []
         self._keep_folders = keep_folders
+        self._lengths_s = lengths_s
+        self._watch = watch
         self._open_units: dict[str, int] = {}
         self._folders: dict[str, Path] = {}
         self._lock = threading.Lock()
@@ -106,46 +113,74 @@ class UnitLoop:
             for unit in visit.units:
                 self._give_up(unit, ready)
             return
-        groups = {ready.graph.units[unit.sensor, unit.exposure_id].trim for unit in visit.units}
-        for name, group in ready.graph.trims.items():
-            if name in groups:
-                units = [unit for unit in visit.units if ready.graph.units[unit.sensor, unit.exposure_id].trim == name]
-                self._simulators.add((visit.staged.index, _TRIM), partial(self._trim, ready, group, units))
+        trims = {unit.id: ready.jobs.trim_of(unit) for unit in visit.units}
+        self._queue_first(ready, [unit for unit in visit.units if trims[unit.id] is None])
+        for name, group in ready.jobs.trims.items():
+            units = [unit for unit in visit.units if trims[unit.id] == name]
+            if units:
+                rank = (visit.staged.index, _TRIM, self._longest_first(units))
+                self._simulators.add(rank, partial(self._trim, ready, group, units))
 
-    def _trim(self, ready: ReadyVisit, group: TrimJob, units: Sequence[Unit]) -> None:
+    def _trim(self, ready: ReadyVisit, group: TrimGroup, units: Sequence[Unit]) -> None:
         failed = trim(self._bench, ready, group)
+        to_simulate = []
         for unit in units:
             if failed is not None:
                 self._give_up(unit, failed)
             elif ready.needs_no_simulation(unit.sensor):
                 self._finishers.add((ready.staged.index,), partial(self._record_empty, ready, unit))
             else:
-                self._queue_attempt(ready, unit, 1)
+                to_simulate.append(unit)
+        self._queue_first(ready, to_simulate)
 
-    def _queue_attempt(self, ready: ReadyVisit, unit: Unit, number: int) -> None:
-        self._simulators.add((ready.staged.index, _UNIT), partial(self._simulate, ready, unit, number))
+    def _queue_first(self, ready: ReadyVisit, units: Sequence[Unit]) -> None:
+        for batch in ready.jobs.batches(units):
+            self._queue_attempt(ready, batch, 1)
 
-    def _simulate(self, ready: ReadyVisit, unit: Unit, number: int) -> None:
-        self._ledger.started(unit, number)
-        attempt = simulate(self._bench, ready, unit, number)
-        self._finishers.add((ready.staged.index,), partial(self._finish, ready, unit, attempt))
+    def _queue_attempt(self, ready: ReadyVisit, batch: Batch, number: int, *, alone: bool = False) -> None:
+        task = partial(self._simulate, ready, batch, number, alone=alone)
+        self._simulators.add((ready.staged.index, _UNIT, self._longest_first(batch.units)), task, alone=alone)
 
-    def _finish(self, ready: ReadyVisit, unit: Unit, attempt: Attempt) -> None:
-        good = attempt.failed or examine(
-            self._helper(), ready, unit, attempt, _light(ready.staged), self._sensors[unit.sensor]
-        )
-        failed = good if isinstance(good, Failed) else None
-        self._ledger.attempted(unit, self._report(ready, unit, attempt, failed))
-        if isinstance(good, Good):
-            failed = self._destination.commit(ready.staged, unit, attempt, good)
+    def _longest_first(self, units: Sequence[Unit]) -> int:
+        """Rank among tasks of a kind: a long unit that begins late keeps the other hands waiting for it."""
+        return -round(1e3 * max(self._lengths_s.get(unit.id, 0.0) for unit in units))
+
+    def _simulate(self, ready: ReadyVisit, batch: Batch, number: int, *, alone: bool) -> None:
+        for unit in batch.units:
+            self._ledger.started(unit, number)
+        with self._watch.over(ready, batch, number) as meter:
+            attempt = simulate(self._bench, ready, batch, number, observer=meter, alone=alone)
+        self._finishers.add((ready.staged.index,), partial(self._finish, ready, attempt))
+
+    def _finish(self, ready: ReadyVisit, attempt: Attempt) -> None:
+        """Settle the units of an attempt; those for which another can help share that one too."""
+        again = [unit for unit in attempt.batch.units if self._finish_unit(ready, unit, attempt)]
         if not self._keep_folders:
             shutil.rmtree(attempt.folder, ignore_errors=True)
+        if again:
+            outcomes = {self._ledger.last_outcome(unit) for unit in again}
+            alone = attempt.alone or Failure.OUT_OF_MEMORY.name in outcomes
+            self._queue_attempt(ready, Batch(units=tuple(again)), attempt.number + 1, alone=alone)
+
+    def _finish_unit(self, ready: ReadyVisit, unit: Unit, attempt: Attempt) -> bool:
+        """Commit the unit or give it up; True if it is to be tried again."""
+        if attempt.skipped:
+            self._ledger.attempted(unit, self._report(ready, attempt, None))
+            self._record_empty(ready, unit)
+            return False
+        light = _light(ready.staged)
+        good = examine(self._bench, self._helper(), ready, unit, attempt, light, self._sensors[unit.sensor])
+        failed = _final(good, attempt) if isinstance(good, Failed) else None
+        self._ledger.attempted(unit, self._report(ready, attempt, failed))
+        if isinstance(good, Good):
+            failed = self._destination.commit(ready.staged, unit, attempt, good)
         if failed is None:
             self._close_unit(ready.staged.visit)
         elif failed.failure.remedy is Remedy.HERE and attempt.number < self._bench.attempts:
-            self._queue_attempt(ready, unit, attempt.number + 1)
+            return True
         else:
             self._give_up(unit, failed)
+        return False
 
     def _record_empty(self, ready: ReadyVisit, unit: Unit) -> None:
         failed = self._destination.commit_empty(ready.staged, unit)
@@ -173,12 +208,13 @@ class UnitLoop:
         if last and not self._keep_folders:
             shutil.rmtree(self._folders[visit], ignore_errors=True)
 
-    def _report(self, ready: ReadyVisit, unit: Unit, attempt: Attempt, failed: Failed | None) -> AttemptReport:
-        log = ready.folder.unit_log(unit, "raytrace", attempt.number).parent
+    def _report(self, ready: ReadyVisit, attempt: Attempt, failed: Failed | None) -> AttemptReport:
+        log = ready.folder.unit_log(attempt.batch, "any", attempt.number).parent
         return AttemptReport(
             number=attempt.number,
             outcome="good" if failed is None else failed.failure.name,
             detail="" if failed is None else failed.detail,
+            correction="alone" if attempt.alone else "",
             log=str(log.relative_to(self._bench.workdir.root)),
             wall_s=round(attempt.wall_s, 3),
             cpu_s=round(attempt.cpu_s, 3),
@@ -193,6 +229,15 @@ class UnitLoop:
             helper = self._helpers.helper = Helper("transformation.fits_facts", log)
             self._all_helpers.append(helper)
         return helper
+
+
+def _final(failed: Failed, attempt: Attempt) -> Failed:
+    """The same failure, or, where a process had all memory of the job to itself, that it needs more than there is."""
+    if failed.failure is not Failure.OUT_OF_MEMORY or not attempt.alone:
+        return failed
+    needed_mb = attempt.max_rss_bytes * _MEMORY_HEADROOM / 1e6
+    detail = f"{failed.detail}; nothing else ran: ask for more than {needed_mb:,.0f} MB"
+    return Failed(failure=Failure.MEMORY_SHORT, detail=detail)
 
 
 def _light(staged: StagedVisit) -> Light:

@@ -6,29 +6,27 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from transformation.evidence import SPACE_NEEDED_BYTES, Evidence, explain
 from transformation.instance_catalog import header_lines
 from transformation.model.failures import Failed, Failure, Remedy
 from transformation.model.focal_plane import Sensor
 from transformation.model.work import Unit
-from transformation.process import Command, EndedBy, Finished, Processes, StartFailed
-from transformation.simulator.grid_mode import (
-    GridFilesInvalid,
-    TrimJob,
-    VisitGraph,
-    read_graph,
-    set_up_argv,
-    sources_found,
-    trimmed_catalog,
-)
+from transformation.process import Command, Finished, Observer, Processes, StartFailed
+from transformation.simulator.choose import simulator_for
+from transformation.simulator.names import sources_found
 from transformation.simulator.release import Release
+from transformation.simulator.seam import SetUpInvalid, Simulator, Step, TrimGroup, VisitJobs
 from transformation.stage_in import StagedVisit
 from transformation.workdir import VisitDir, WorkDir
 
-_SECRET = re.compile(r"TOKEN|PASSW|SECRET|PROXY|KEYTAB|CREDENTIAL|SSSKT|PRIVATE|API_?KEY|COOKIE", re.IGNORECASE)
+_SECRET = re.compile(
+    r"TOKEN|PASSW|PGPASS|SECRET|PROXY|KEYTAB|CREDENTIAL|SSSKT|PRIVATE|KEY|COOKIE|KRB5CCNAME|SSH_AUTH|X509_USER",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +39,56 @@ class SimulatorBench:
     amplifiers: bool
     attempts: int
     wall_limit_s: float
+    memory_limit_bytes: int = 1 << 62
+    """What one process may take when as many run as may run."""
+    idle_limit_s: float | None = None
+    """A process that uses no CPU time for so long is ended."""
 
-    def command(self, argv: tuple[str, ...], folder: Path, log: Path, stdin: Path | None = None) -> Command:
+    @property
+    def simulator(self) -> Simulator:
+        """How the release is driven."""
+        return simulator_for(self.release, amplifiers=self.amplifiers)
+
+    def command(self, step: Step, folder: Path, log: Path, observer: Observer | None = None) -> Command:
         """A simulator process with its output in `<log>.out` and `<log>.err`."""
         return Command(
-            argv=argv,
+            argv=step.argv,
             folder=folder,
-            stdin=stdin,
+            stdin=step.stdin,
             stdout=log.with_name(f"{log.name}.out"),
             stderr=log.with_name(f"{log.name}.err"),
             environment=simulator_environment(os.environ, self.workdir),
             wall_limit_s=self.wall_limit_s,
+            idle_limit_s=self.idle_limit_s,
+            observer=observer if step.prints_bands and self.release.facts.options.terminal else None,
         )
+
+    def not_started(self, what: str, error: StartFailed) -> Failed:
+        """Why a process could not even be started."""
+        if self.processes.stopping:
+            return Failed(failure=Failure.TERMINATED, detail=f"{what}: {error}")
+        broken = Failure.RELEASE_BROKEN if self.release.is_visible() else Failure.RELEASE_LOST
+        return Failed(failure=broken, detail=f"{what}: {error}")
+
+    def explain(
+        self, finished: Finished, what: str, logs: Sequence[Path], folder: Path, otherwise: Failure, *,
+        n_objects: int = 0, verdict: Failed | None = None,
+    ) -> Failed:  # fmt: skip
+        """The failure that fits how a process ended, or, with the judge's verdict, what a run of several has made."""
+        evidence = Evidence(
+            what=what,
+            finished=finished,
+            errors="".join(read_end(log.with_name(f"{log.name}.err")) for log in logs),
+            output="".join(read_end(log.with_name(f"{log.name}.out")) for log in logs),
+            verdict=verdict,
+            free_bytes=free_bytes(folder),
+            folder=str(folder),
+            n_objects=n_objects,
+            release_root=str(self.release.root),
+            release_is_visible=self.release.is_visible(),
+            memory_limit_bytes=self.memory_limit_bytes,
+        )
+        return explain(evidence, otherwise)
 
 
 def simulator_environment(inherited: Mapping[str, str], workdir: WorkDir) -> dict[str, str]:
@@ -78,21 +114,17 @@ class ReadyVisit:
 
     staged: StagedVisit
     folder: VisitDir
-    graph: VisitGraph
+    jobs: VisitJobs
     sources: dict[str, int] = field(default_factory=dict)
     """Sources near each sensor, by trim's count; filled in group by group."""
 
-    def trimmed(self, sensor: str) -> Path:
-        """The sensor's trimmed catalog."""
-        return trimmed_catalog(self.folder.work, self.staged.visit, sensor)
-
     def needs_no_simulation(self, sensor: str) -> bool:
-        """True for a sensor that PhoSim skips for want of sources: fewer than `minsource`, with the dome open.
+        """True for a sensor that PhoSim skips for want of sources, with the dome open.
 
         Flats, darks and `minsource 0` simulate sensors without objects.
         """
         catalog = self.staged.catalog
-        return catalog.telconfig == 0 and self.sources.get(sensor, 0) < catalog.minsource
+        return catalog.telconfig == 0 and not self.jobs.has_enough(self.sources.get(sensor, 0), catalog.minsource)
 
 
 def set_up_visit(
@@ -112,25 +144,26 @@ def set_up_visit(
 def _set_up_once(
     bench: SimulatorBench, staged: StagedVisit, folder: VisitDir, names: list[str], units: list[Unit], attempt: int
 ) -> ReadyVisit | Failed:
+    what = f"visit {staged.visit}: set-up"
     for fresh in (folder.work, folder.output):
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
     log = folder.set_up_log("set-up", attempt)
-    argv = set_up_argv(bench.release, folder, names, amplifiers=bench.amplifiers)
+    step = bench.simulator.set_up(folder, names)
     try:
-        finished = bench.processes.run(bench.command(argv, folder.root, log))
-        if not finished.good:
-            return explain(finished, f"visit {staged.visit}: set-up", log, folder.work, Failure.SET_UP_FAILED)
-        graph = read_graph(folder.work, staged.visit)
+        if step is not None:
+            finished = bench.processes.run(bench.command(step, folder.root, log))
+            if not finished.good:
+                return bench.explain(finished, what, [log], folder.work, Failure.SET_UP_FAILED)
+        jobs = bench.simulator.open_visit(folder, staged.visit)
     except StartFailed as error:
-        return Failed(failure=Failure.RELEASE_BROKEN, detail=f"visit {staged.visit}: set-up: {error}")
-    except GridFilesInvalid as error:
-        return Failed(failure=Failure.SET_UP_FAILED, detail=f"visit {staged.visit}: set-up: {error}, see {log}.err")
-    unmade = [unit.id for unit in units if (unit.sensor, unit.exposure_id) not in graph.units]
-    if unmade:
-        detail = f"visit {staged.visit}: set-up prepared no job for {unmade[0]} ({len(unmade)} such units)"
+        return bench.not_started(what, error)
+    except SetUpInvalid as error:
+        return Failed(failure=Failure.SET_UP_FAILED, detail=f"{what}: {error}, see {log}.err")
+    if unmade := jobs.unprepared(units):
+        detail = f"{what} prepared no job for {unmade[0].id} ({len(unmade)} such units)"
         return Failed(failure=Failure.SET_UP_FAILED, detail=detail)
-    return ReadyVisit(staged=staged, folder=folder, graph=graph)
+    return ReadyVisit(staged=staged, folder=folder, jobs=jobs)
 
 
 def _write_inputs(folder: VisitDir, staged: StagedVisit, groups: set[int]) -> None:
@@ -140,6 +173,9 @@ def _write_inputs(folder: VisitDir, staged: StagedVisit, groups: set[int]) -> No
     header = dict(staged.catalog.given)
     if staged.catalog.camconfig and wanted & ~staged.catalog.camconfig:
         header["camconfig"] = str(staged.catalog.camconfig | wanted)
+    if staged.catalog.telconfig != 0:
+        # A dark or a flat has no sources, and PhoSim's driver would skip every sensor of it.
+        header["minsource"] = "0"
     lines = header_lines(header)
     if staged.catalog.n_objects:
         lines.append(f"includeobj {folder.objects.name}")
@@ -147,7 +183,7 @@ def _write_inputs(folder: VisitDir, staged: StagedVisit, groups: set[int]) -> No
     folder.commands.write_text("".join(f"{line}\n" for line in staged.commands.lines))
 
 
-def trim(bench: SimulatorBench, ready: ReadyVisit, group: TrimJob) -> Failed | None:
+def trim(bench: SimulatorBench, ready: ReadyVisit, group: TrimGroup) -> Failed | None:
     """Trim the catalog for one group of sensors; `ready.sources` then knows them."""
     result: Failed | None = None
     for attempt in range(1, bench.attempts + 1):
@@ -157,19 +193,19 @@ def trim(bench: SimulatorBench, ready: ReadyVisit, group: TrimJob) -> Failed | N
     return result
 
 
-def _trim_once(bench: SimulatorBench, ready: ReadyVisit, group: TrimJob, attempt: int) -> Failed | None:
-    what = f"visit {ready.staged.visit}: {group.job.name}"
+def _trim_once(bench: SimulatorBench, ready: ReadyVisit, group: TrimGroup, attempt: int) -> Failed | None:
+    what = f"visit {ready.staged.visit}: {group.step.name}"
     for sensor in group.sensors:
-        ready.trimmed(sensor).unlink(missing_ok=True)
-    log = ready.folder.set_up_log(group.job.name, attempt)
-    command = bench.command((group.job.executable,), ready.folder.work, log, stdin=group.job.pars)
+        ready.jobs.trimmed(sensor).unlink(missing_ok=True)
+    log = ready.folder.set_up_log(group.step.name, attempt)
+    command = bench.command(group.step, ready.folder.work, log)
     try:
         finished = bench.processes.run(command)
     except StartFailed as error:
-        return Failed(failure=Failure.RELEASE_BROKEN, detail=f"{what}: {error}")
+        return bench.not_started(what, error)
     if not finished.good:
-        return explain(finished, what, log, ready.folder.work, Failure.SET_UP_FAILED)
-    missing = [sensor for sensor in group.sensors if not ready.trimmed(sensor).is_file()]
+        return bench.explain(finished, what, [log], ready.folder.work, Failure.SET_UP_FAILED)
+    missing = [sensor for sensor in group.sensors if not ready.jobs.trimmed(sensor).is_file()]
     if missing:
         detail = f"{what}: exit status 0, but no trimmed catalog for {missing[0]}, see {log}.err"
         return Failed(failure=Failure.SET_UP_FAILED, detail=detail)
@@ -177,42 +213,18 @@ def _trim_once(bench: SimulatorBench, ready: ReadyVisit, group: TrimJob, attempt
     return None
 
 
-_SPACE_NEEDED_BYTES = 1_000_000
-_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|Errno 28|FITSIO status = (?:106|107|110)")
-
-
-def explain(finished: Finished, what: str, log: Path, folder: Path, crashed: Failure) -> Failed:
-    """The failure that fits how a simulator process ended; `crashed` is the row for an error of its own."""
-    errors = read_end(log.with_name(f"{log.name}.err"))
-    last_words = errors.strip().splitlines()[-1][:160] if errors.strip() else ""
-    detail = f"{what}: {finished}" + (f": {last_words}" if last_words else "")
-    if finished.ended_by is EndedBy.STOP:
-        return Failed(failure=Failure.TERMINATED, detail=detail)
-    if finished.ended_by is EndedBy.WALL_LIMIT:
-        return Failed(failure=Failure.SIMULATOR_HUNG, detail=detail)
-    if disk_is_full(folder) or _DISK_FULL.search(errors):
-        return Failed(failure=Failure.DISK_FULL, detail=f"{detail}; {folder} is full")
-    # A shell between us and the program reports a signal as 128 + its number.
-    if finished.signal in _KILLS or (finished.exit_status or 0) - 128 in _KILLS:
-        return Failed(failure=Failure.SIMULATOR_KILLED, detail=detail)
-    if _SED_MISSING.search(errors):
-        return Failed(failure=Failure.SED_MISSING, detail=detail)
-    return Failed(failure=crashed, detail=detail)
-
-
-_SED_MISSING = re.compile(r"Can't find SED file", re.IGNORECASE)
-"""PhoSim 3.4's raytrace says so before it ends with an error."""
-_KILLS = frozenset({1, 2, 9, 15, 24})
-"""Signals that come from outside: HUP, INT, KILL, TERM, XCPU. Others (SEGV, ABRT, BUS, FPE) are the program's own."""
+def free_bytes(folder: Path) -> int:
+    """Space that can still be written where the folder is; none if no file can be added."""
+    try:
+        free = os.statvfs(folder)
+    except OSError:
+        return SPACE_NEEDED_BYTES
+    return 0 if free.f_files > 0 and free.f_favail == 0 else free.f_bavail * free.f_frsize
 
 
 def disk_is_full(folder: Path) -> bool:
     """True if nothing more can be written there to speak of."""
-    try:
-        free = os.statvfs(folder)
-    except OSError:
-        return False
-    return free.f_bavail * free.f_frsize < _SPACE_NEEDED_BYTES or (free.f_files > 0 and free.f_favail == 0)
+    return free_bytes(folder) < SPACE_NEEDED_BYTES
 
 
 def read_end(path: Path, most_bytes: int = 16_384) -> str:

@@ -1,4 +1,4 @@
-"""One attempt at one unit: raytrace and e2adc in a fresh folder, then the judge's verdict on what they made."""
+"""One run for one unit, or for several of a sensor, in a fresh folder; then the judge's verdict on what was made."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from transformation.fits_facts import Facts, Request
 from transformation.judge import Light, electrons_due, judge, keys_of
 from transformation.model.failures import Failed, Failure
 from transformation.model.focal_plane import Sensor
-from transformation.model.work import ExpectedFile, MadeFile, Role, Unit
-from transformation.process import Finished, Helper, HelperFailed, StartFailed
-from transformation.set_up import ReadyVisit, SimulatorBench, disk_is_full, explain
-from transformation.simulator.grid_mode import Job, find_output, prepare_attempt
+from transformation.model.work import Batch, ExpectedFile, MadeFile, Role, Unit
+from transformation.process import Command, Finished, Helper, HelperFailed, Observer, StartFailed
+from transformation.set_up import ReadyVisit, SimulatorBench, disk_is_full
 
 _FACTS_TIMEOUT_S = 300.0
 """For one file; the largest takes a second."""
@@ -22,23 +21,30 @@ _FACTS_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A try at a unit, as far as the simulator is concerned."""
+    """A run, as far as the simulator is concerned."""
 
     number: int
+    batch: Batch
     folder: Path
     runs: tuple[Finished, ...]
+    logs: tuple[Path, ...] = ()
+    """Of each process, without ending."""
     failed: Failed | None = None
     """None says only that nothing is known against it: the judge decides."""
+    skipped: bool = False
+    """The run found too few sources near its sensor, and made nothing."""
+    alone: bool = False
+    """No other simulator process ran meanwhile."""
 
     @property
     def wall_s(self) -> float:
-        """Seconds of all its processes."""
-        return sum(run.wall_s for run in self.runs)
+        """Seconds of all its processes, as one unit's share."""
+        return sum(run.wall_s for run in self.runs) / len(self.batch.units)
 
     @property
     def cpu_s(self) -> float:
-        """CPU seconds of all its processes."""
-        return sum(run.cpu_s for run in self.runs)
+        """CPU seconds of all its processes, as one unit's share."""
+        return sum(run.cpu_s for run in self.runs) / len(self.batch.units)
 
     @property
     def max_rss_bytes(self) -> int:
@@ -46,42 +52,57 @@ class Attempt:
         return max((run.max_rss_bytes for run in self.runs), default=0)
 
 
-def simulate(bench: SimulatorBench, ready: ReadyVisit, unit: Unit, number: int) -> Attempt:
-    """Run the unit's stages in a fresh folder."""
-    folder = ready.folder.attempt(unit, number)
-    jobs = ready.graph.units[unit.sensor, unit.exposure_id]
+def simulate(
+    bench: SimulatorBench, ready: ReadyVisit, batch: Batch, number: int, *, observer: Observer, alone: bool = False
+) -> Attempt:
+    """Run the batch's steps in a fresh folder."""
+    folder = ready.folder.attempt(batch, number)
     runs: list[Finished] = []
+    logs: list[Path] = []
     failed: Failed | None = None
+    skipped = False
     try:
-        folder.mkdir(parents=True)
-        pars = prepare_attempt(folder, ready.graph, jobs, ready.trimmed(unit.sensor))
-        failed = _run(bench, ready, unit, number, "raytrace", jobs.raytrace, pars, runs)
-        if failed is None and bench.amplifiers and jobs.e2adc is not None:
-            failed = _run(bench, ready, unit, number, "e2adc", jobs.e2adc, jobs.e2adc.pars, runs)
+        for step in ready.jobs.steps(batch, folder):
+            logs.append(ready.folder.unit_log(batch, step.name, number))
+            command = bench.command(step, folder, logs[-1], observer)
+            failed = _run(bench, ready, batch, command, logs[-1], runs)
+            if failed is not None:
+                break
+        skipped = failed is None and _was_skipped(ready, batch, logs[-1])
     except OSError as error:
         full = disk_is_full(ready.folder.root)
         failed = Failed(
             failure=Failure.DISK_FULL if full else Failure.WORKDIR_UNUSABLE,
-            detail=f"{unit.id}: {error.filename}: {error.strerror}",
+            detail=f"{batch.id}: {error.filename}: {error.strerror}",
         )
-    return Attempt(number=number, folder=folder, runs=tuple(runs), failed=failed)
+    return Attempt(
+        number=number, batch=batch, folder=folder, runs=tuple(runs), logs=tuple(logs), failed=failed, skipped=skipped,
+        alone=alone,
+    )  # fmt: skip
 
 
 def _run(
-    bench: SimulatorBench, ready: ReadyVisit, unit: Unit, number: int, stage: str, job: Job, pars: Path,
-    runs: list[Finished],
-) -> Failed | None:  # fmt: skip
-    folder = ready.folder.attempt(unit, number)
-    log = ready.folder.unit_log(unit, stage, number)
+    bench: SimulatorBench, ready: ReadyVisit, batch: Batch, command: Command, log: Path, runs: list[Finished]
+) -> Failed | None:
+    what = f"{batch.id}: {log.name}"
     try:
-        finished = bench.processes.run(bench.command((job.executable,), folder, log, stdin=pars))
+        finished = bench.processes.run(command)
     except StartFailed as error:
-        failure = Failure.TERMINATED if bench.processes.stopping else Failure.RELEASE_BROKEN
-        return Failed(failure=failure, detail=f"{unit.id}: {stage}: {error}")
+        return bench.not_started(what, error)
     runs.append(finished)
     if finished.good:
         return None
-    return explain(finished, f"{unit.id}: {stage}", log, folder, Failure.SIMULATOR_CRASHED)
+    n_objects = ready.sources.get(batch.sensor, 0)
+    return bench.explain(finished, what, [log], command.folder, Failure.SIMULATOR_CRASHED, n_objects=n_objects)
+
+
+def _was_skipped(ready: ReadyVisit, batch: Batch, log: Path) -> bool:
+    """Whether a run that trims for itself found too few sources, by the lines that its trim printed."""
+    counted = ready.jobs.sources_of_run(log.with_name(f"{log.name}.out").read_text(errors="replace"))
+    if counted is None:
+        return False
+    ready.sources[batch.sensor] = counted.get(batch.sensor, 0)
+    return ready.needs_no_simulation(batch.sensor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +114,29 @@ class Good:
 
 
 def examine(
+    bench: SimulatorBench, helper: Helper, ready: ReadyVisit, unit: Unit, attempt: Attempt, light: Light, sensor: Sensor
+) -> Good | Failed:
+    """What became of one unit of an attempt."""
+    failed = attempt.failed
+    if failed is not None and (ready.jobs.exit_status_counts or not attempt.runs or bench.processes.stopping):
+        return failed
+    good = _judge_files(helper, ready, unit, attempt, light, sensor)
+    if isinstance(good, Good):
+        return good
+    return failed or bench.explain(
+        attempt.runs[-1], unit.id, attempt.logs, attempt.folder, good.failure,
+        n_objects=ready.sources.get(unit.sensor, 0), verdict=good,
+    )  # fmt: skip
+
+
+def _judge_files(
     helper: Helper, ready: ReadyVisit, unit: Unit, attempt: Attempt, light: Light, sensor: Sensor
 ) -> Good | Failed:
     """Gather the facts of every expected file and judge them."""
     facts: dict[str, Facts | None] = {}
     made: list[MadeFile] = []
     for file in unit.files:
-        path = find_output(attempt.folder, file, unit.filter)
+        path = ready.jobs.output(attempt.folder, file, unit.filter)
         if path is None:
             facts[file.name] = None
             continue
@@ -119,12 +156,7 @@ def examine(
             )
         )
     verdict = judge(unit, facts, _due(ready, unit, facts, light, sensor))
-    if isinstance(verdict, Failed):
-        # PhoSim writes truncated files without a word when the disk is full.
-        if disk_is_full(attempt.folder):
-            return Failed(failure=Failure.DISK_FULL, detail=f"{verdict.detail}; {attempt.folder} is full")
-        return verdict
-    return Good(files=tuple(made), notes=verdict)
+    return verdict if isinstance(verdict, Failed) else Good(files=tuple(made), notes=verdict)
 
 
 def _facts(helper: Helper, path: Path, file: ExpectedFile) -> Facts:
@@ -138,5 +170,5 @@ def _due(ready: ReadyVisit, unit: Unit, facts: dict[str, Facts | None], light: L
     images = [facts[file.name] for file in unit.files if file.role is Role.ELECTRON_IMAGE]
     if not any(found is not None and found.all_zero for found in images):
         return 0.0
-    with ready.trimmed(unit.sensor).open(encoding="utf-8", errors="replace") as lines:
+    with ready.jobs.trimmed(unit.sensor).open(encoding="utf-8", errors="replace") as lines:
         return electrons_due(unit, light, sensor, lines)

@@ -36,6 +36,7 @@ from transformation.model.work import MadeFile, Unit
 from transformation.ports import Storage, StorageError
 from transformation.standing import (
     Invalid,
+    Sealed,
     Standing,
     complete,
     hidden_of,
@@ -79,14 +80,24 @@ class Transfer:
 class Committed:
     """The files of this attempt are the unit's."""
 
-    manifest: UnitManifest
+    sealed: Sealed
+
+    @property
+    def manifest(self) -> UnitManifest:
+        """What stands."""
+        return self.sealed.manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
     """Another attempt at the same request was faster: its files are the unit's, ours are gone."""
 
-    manifest: UnitManifest
+    sealed: Sealed
+
+    @property
+    def manifest(self) -> UnitManifest:
+        """What stands."""
+        return self.sealed.manifest
 
 
 Outcome = Committed | Adopted | Failed
@@ -106,8 +117,9 @@ def commit_unit(
     """Upload, check and commit the judged files of a unit.
 
     `token` (letters, digits, `_`, `-`; at most 50) is unique to this attempt at this unit, `clock` gives seconds since
-    the epoch, `record` gets every transfer, maybe from several threads at once. The failure is the storage's, or REQUEST_CONFLICT if a unit of another
-    request stands under the same name; after a storage's failure the unit may be committed all the same.
+    the epoch, `record` gets every transfer, maybe several at once. The failure is the storage's, or REQUEST_CONFLICT if
+    a unit of another request stands under the same name; after a storage's failure the unit may be committed all the
+    same.
     """
     commit = _Commit(storage=storage, place=place, unit=unit, files=files, receipt=receipt, clock=clock, record=record)
     return commit.run(token)
@@ -251,7 +263,7 @@ class _Commit:
                 outcome = self._verdict(found, draft)
                 if outcome is not None:
                     return outcome
-                versions = with_versions(versions, found.manifest)
+                versions = with_versions(versions, found)
             token = f"{draft.token}-{round_}"
             set_aside(self.storage, self.place, self.unit, found.content, token=token)
             if isinstance(found, Standing) and found.manifest.token == draft.token:
@@ -280,7 +292,7 @@ class _Commit:
         with suppress(StorageError):  # the unit is committed; what is left lying is the next attempt's to remove
             names = [entry.name for entry in self.storage.list(self.place.visit_folder(draft.visit))]
             sweep(self.storage, self.place, self.unit, found, names, self._receipts())
-        return Committed(manifest=manifest) if own else Adopted(manifest=manifest)
+        return Committed(sealed=found.sealed) if own else Adopted(sealed=found.sealed)
 
     def _receipts(self) -> list[str]:
         return [entry.name for entry in self.storage.list(self.place.units_folder(self.unit.visit))]
@@ -311,7 +323,8 @@ def _replacing(draft: UnitManifest, versions: Mapping[str, frozenset[str]]) -> U
         msgspec.structs.replace(file, replaces=tuple(sorted(versions.get(file.name, frozenset()) - {file.adler32})))
         for file in draft.files
     )
-    return msgspec.structs.replace(draft, files=files)
+    earlier = tuple(sorted(versions.get(manifest_name(draft.unit), frozenset())))
+    return msgspec.structs.replace(draft, files=files, replaces=earlier)
 
 
 def _failed(error: StorageError) -> Failed:

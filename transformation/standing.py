@@ -13,6 +13,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,11 +34,26 @@ from transformation.ports import Missing, Storage, TooLarge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A valid manifest, with size and checksum of the bytes that stand: they may be another version's."""
+
+    manifest: UnitManifest
+    size_bytes: int
+    adler32: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """A valid manifest under a unit's name."""
 
     manifest: UnitManifest
     content: bytes
+
+    @property
+    def sealed(self) -> Sealed:
+        """Without the bytes themselves."""
+        adler32 = f"{zlib.adler32(self.content):08x}"
+        return Sealed(manifest=self.manifest, size_bytes=len(self.content), adler32=adler32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +120,21 @@ def restore(storage: Storage, place: JobPlace, unit: Unit, asides: Iterable[str]
 
 
 def lost_versions(storage: Storage, place: JobPlace, unit: Unit, asides: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Checksums, by file name, of versions that manifests moved aside vouched for. Raises `StorageError`."""
+    """Checksums, by file name, of versions that manifests moved aside vouched for, and of those manifests.
+
+    Raises `StorageError`.
+    """
     versions: dict[str, frozenset[str]] = {}
     for aside in _read_asides(storage, place, unit, asides):
-        versions = with_versions(versions, aside.manifest)
+        versions = with_versions(versions, aside)
     return versions
 
 
-def with_versions(versions: Mapping[str, frozenset[str]], lost: UnitManifest) -> dict[str, frozenset[str]]:
-    """The same with the versions that one more lost manifest knows."""
-    more: dict[str, set[str]] = {file.name: {*file.replaces, file.adler32} for file in lost.files}
+def with_versions(versions: Mapping[str, frozenset[str]], lost: Standing) -> dict[str, frozenset[str]]:
+    """The same with the versions that one more lost manifest knows, its own among them."""
+    sealed = lost.sealed
+    more: dict[str, set[str]] = {file.name: {*file.replaces, file.adler32} for file in lost.manifest.files}
+    more[manifest_name(lost.manifest.unit)] = {*lost.manifest.replaces, sealed.adler32}
     return {name: versions.get(name, frozenset()) | more.get(name, set()) for name in {*versions, *more}}
 
 

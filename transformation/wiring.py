@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from site_configs.load import SiteInvalid, expand, load_site
-from site_configs.schema import Site
-from transformation.layout import join_url
+from site_configs.schema import Rucio, Site
+from transformation.layout import JobPlace, join_url
 from transformation.model.failures import Failure, JobError
-from transformation.ports import Catalog, Storage
+from transformation.ports import Catalog, Retry, Storage
 
 
 def open_site(name: str) -> Site:
@@ -28,23 +29,67 @@ def release_roots(site: Site, environment: Mapping[str, str]) -> list[Path]:
     return [Path(root) for root in roots if root]
 
 
-def storage_for(base: str) -> Storage:
-    """The storage that holds a location. Raises `JobError` STORAGE_UNKNOWN."""
+_XROOTD = frozenset({"root", "roots", "xroot", "xroots"})
+
+
+def storage_for(base: str, logs: Path | None = None, note: Callable[[Retry], None] = lambda _: None) -> Storage:
+    """The storage that holds a location; to be closed. Raises `JobError` STORAGE_UNKNOWN.
+
+    What its libraries print goes to `logs`; `note` gets every repeated call, maybe several at once.
+    """
     scheme, found, _ = base.partition("://")
     if not found or scheme == "file":
         from transformation.storage.file import FileStorage
 
         return FileStorage()
-    raise JobError(Failure.STORAGE_UNKNOWN, f"no storage adapter for '{scheme}:' ({base}); known: file")
+    if scheme in _XROOTD:
+        return _xrootd(logs, note)
+    raise JobError(
+        Failure.STORAGE_UNKNOWN,
+        f"no storage adapter for '{scheme}:' ({base}); known: {', '.join(sorted({'file', *_XROOTD}))}",
+    )
 
 
-def catalog_for(site: Site, base: str) -> Catalog | None:
-    """Where images under a base are registered; None if the site registers nothing."""
+def _xrootd(logs: Path | None, note: Callable[[Retry], None]) -> Storage:
+    from transformation.storage.retrying import RetryingStorage
+    from transformation.storage.xrootd import XRootDStorage
+
+    if find_spec("XRootD") is None:
+        raise JobError(Failure.STORAGE_UNKNOWN, "root: locations need the Python package 'xrootd' (pip install xrootd)")
+    log = Path(os.devnull) if logs is None else logs / "xrootd_mover.err"
+    return RetryingStorage(XRootDStorage(log=log), note=note)
+
+
+def catalog_for(site: Site, place: JobPlace) -> Catalog | None:
+    """Where a job's images are registered; None if the site registers nothing. Raises `JobError` SITE_INVALID."""
     if site.catalog.kind == "none":
         return None
+    from transformation.catalog.retrying import RetryingCatalog
+
+    settings = site.catalog.rucio
+    catalog = _rucio(settings, place) if site.catalog.kind == "rucio" and settings else _sqlite(site, place)
+    return RetryingCatalog(catalog, patience_s=site.catalog.patience_s)
+
+
+def gather_s(site: Site) -> float:
+    """How long a finished unit may wait for others to be registered in one call."""
+    if site.catalog.gather_s is not None:
+        return site.catalog.gather_s
+    return 60.0 if site.catalog.kind == "rucio" else 0.0
+
+
+def _sqlite(site: Site, place: JobPlace) -> Catalog:
     from transformation.catalog.sqlite import SqliteCatalog
     from transformation.storage.file import local_path
 
     if site.catalog.path:
         return SqliteCatalog(Path(expand(site.catalog.path)))
-    return SqliteCatalog(local_path(join_url(base, "catalog.sqlite")))
+    return SqliteCatalog(local_path(join_url(place.base, "catalog.sqlite")))
+
+
+def _rucio(settings: Rucio, place: JobPlace) -> Catalog:
+    if find_spec("rucio") is None:
+        raise JobError(Failure.SITE_INVALID, "this site registers in Rucio, and rucio-clients is not installed here")
+    from transformation.catalog.rucio import RucioCatalog
+
+    return RucioCatalog(settings, user=place.user)

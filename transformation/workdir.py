@@ -37,6 +37,11 @@ class WorkDir:
         return self.root / "journal.jsonl"
 
     @property
+    def progress(self) -> Path:
+        """How far the job is; its time says when a simulator last moved."""
+        return self.root / "progress.json"
+
+    @property
     def logs(self) -> Path:
         """What simulator and helpers printed."""
         return self.root / "logs"

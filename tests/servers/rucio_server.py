@@ -91,7 +91,7 @@ class RucioServer:
     schema: str = ""
     """Schema within that database."""
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="rucio-server-")))
-    port: int = field(default_factory=lambda: _free_port())
+    port: int = 0
     _process: subprocess.Popen[bytes] | None = None
     _admin: Any = None
 
@@ -109,6 +109,7 @@ class RucioServer:
 
     def build(self) -> None:
         """Write the configuration and make the tables, as the user that the server will run as."""
+        self.port = _free_port()
         database = self.database or f"sqlite:///{self.folder}/rucio.db"
         schema = f"schema = {self.schema}" if self.schema else ""
         names = {"folder": self.folder, "database": database, "schema": schema, "password": _ROOT_PASSWORD}
@@ -127,7 +128,9 @@ class RucioServer:
             "rucio.web.rest.flaskapi.v1.main:application",
         ]
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **self._as_server())
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True, **self._as_server()
+            )
         end = time.monotonic() + _START_LIMIT_S
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "server.log").read_text()[-4000:]
@@ -246,13 +249,19 @@ def _install(venv: Path, python: Path) -> None:
     shutil.rmtree(venv, ignore_errors=True)
     packages = [f"rucio[postgresql]=={VERSION}", "gunicorn==27.0.1"]
     for command in (
-        [sys.executable, "-m", "venv", str(venv)],
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
+        [_interpreter(), "-m", "venv", "--without-pip", str(venv)],
+        [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", *packages],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise NotInstalled(f"the Rucio server cannot be installed: {done.stderr.strip()[-300:]}")
     (venv / "ready").touch()
+
+
+def _interpreter() -> str:
+    """One that the server's user can reach, unlike one in root's home folder."""
+    system = Path("/usr/bin/python3")
+    return str(system) if os.geteuid() == 0 and system.exists() else sys.executable
 
 
 def _hand_over(folder: Path) -> None:

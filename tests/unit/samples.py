@@ -66,7 +66,7 @@ def make_release(folder: Path, **changes: object) -> Path:
     """A release with nothing to run in it."""
     facts = {**RELEASE_FACTS, "name": folder.name, **changes}
     tables = folder / "data" / str(facts.get("instrument", "lsst"))
-    for place in (tables, folder / "bin"):
+    for place in (tables, folder / "bin", folder / "condor"):
         place.mkdir(parents=True)
     (tables / "focalplanelayout.txt").write_text(focal_plane_layout(TINY))
     (tables / "segmentation.txt").write_text(segmentation(TINY))

@@ -10,16 +10,14 @@ import pytest
 from tests.unit.samples import make_release, plan, unit, visit_facts
 from transformation.model.work import Role
 from transformation.simulator.grid_mode import (
-    GridFilesInvalid,
     VisitGraph,
-    find_output,
     prepare_attempt,
     read_graph,
     set_up_argv,
-    sources_found,
-    trimmed_catalog,
 )
+from transformation.simulator.names import find_output, sources_found, trimmed_catalog
 from transformation.simulator.release import open_release
+from transformation.simulator.seam import SetUpInvalid
 from transformation.workdir import VisitDir
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "phosim_grid_mode"
@@ -123,7 +121,7 @@ def test_a_wavefront_half_is_a_sensor(work: Path) -> None:
 )
 def test_a_missing_file_is_named(work: Path, spoil: str, words: str) -> None:
     (work / spoil).unlink()
-    with pytest.raises(GridFilesInvalid, match=words):
+    with pytest.raises(SetUpInvalid, match=words):
         read_graph(work, VISIT)
 
 
@@ -131,14 +129,14 @@ def test_a_missing_file_is_named(work: Path, spoil: str, words: str) -> None:
 def test_a_submit_file_without_a_key_is_named(work: Path, key: str) -> None:
     path = work / f"trim_{VISIT}_11.submit"
     path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.lower().startswith(key)))
-    with pytest.raises(GridFilesInvalid, match=rf"trim_{VISIT}_11.submit names no '{key}'"):
+    with pytest.raises(SetUpInvalid, match=rf"trim_{VISIT}_11.submit names no '{key}'"):
         read_graph(work, VISIT)
 
 
 def test_a_raytrace_without_a_trim_is_refused(work: Path) -> None:
     dag = work / f"dag_{VISIT}.dag"
     dag.write_text("".join(line for line in dag.read_text().splitlines(True) if "CHILD raytrace" not in line))
-    with pytest.raises(GridFilesInvalid, match="has no trim job"):
+    with pytest.raises(SetUpInvalid, match="has no trim job"):
         read_graph(work, VISIT)
 
 

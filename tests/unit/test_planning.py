@@ -107,6 +107,7 @@ def test_extraid_is_in_every_name() -> None:
         ("(R22_S11|R00_S22_C1)", ["R22_S11", "R00_S22_C1"]),
         ("(?:R22_S11|R00_S22_C1)$", ["R22_S11", "R00_S22_C1"]),
         (".*|R44_S10", [*SCIENCE, "R44_S10"]),
+        ("R00_.*|R22_S11", ["R22_S11", *(name for name in NAMES if name.startswith("R00_"))]),
     ],
 )
 def test_which_sensors_a_pattern_means(pattern: str, sensors: list[str]) -> None:

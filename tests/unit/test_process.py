@@ -208,12 +208,15 @@ def test_stop_gives_time_to_end_in_order(processes: Processes, tmp_path: Path) -
     assert (tmp_path / "out").read_text() == "bye\n"
 
 
+OWN_GROUP = "import os, time; os.setpgrp(); print(os.getpid(), file=open('child', 'w'), flush=True); time.sleep(30)"
+
+
 @pytest.mark.parametrize(
     "left_behind",
     [
         "sleep 30 & echo $! > child",
-        # A shell with job control gives its child a process group of its own, in our session still.
-        "set -m; sleep 30 & echo $! > child",
+        # In a process group of its own, as a shell with job control does, but in our session still.
+        f'{sys.executable} -c "{OWN_GROUP}" & while ! test -s child; do sleep 0.01; done',
         "trap '' HUP TERM; (trap '' TERM; sleep 30; sleep 30) & echo $! > child",
     ],
 )

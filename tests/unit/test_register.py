@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.conformance.scripted_storage import Killed, ScriptedStorage
@@ -13,8 +16,9 @@ from transformation.layout import manifest_name
 from transformation.model.failures import Failed, Failure
 from transformation.model.manifest import UnitManifest
 from transformation.ports import CatalogError, FileRecord, StorageError
-from transformation.register import Replayed, records_of, register_location, register_units
+from transformation.register import Registration, Replayed, records_of, register_location, register_units
 from transformation.stage_out import record_empty
+from transformation.standing import Sealed, Standing, read_manifest
 from transformation.storage.memory import MemoryStorage
 
 DATASET = f"run-00019/v{VISIT}"
@@ -30,16 +34,23 @@ def catalog(tmp_path: Path) -> SqliteCatalog:
     return SqliteCatalog(tmp_path / "catalog.sqlite")
 
 
+def unit_of(world: World) -> Sealed:
+    standing = read_manifest(world.storage, world.place, VISIT, UNIT.id)
+    assert isinstance(standing, Standing)
+    return standing.sealed
+
+
 def manifest_of(world: World) -> UnitManifest:
-    manifest = world.manifest()
-    assert manifest is not None
-    return manifest
+    return unit_of(world).manifest
+
+
+RECEIPT_NAME = f"{DATASET}/.units/{UNIT.id}.json"
 
 
 def test_records_say_what_the_manifest_says(world: World) -> None:
     world.commit("a")
     manifest = manifest_of(world)
-    first, _ = records_of(manifest, world.place)
+    first, _, last = records_of(unit_of(world), world.place)
     assert first == FileRecord(
         name=f"{DATASET}/{NAMES[0]}",
         dataset=DATASET,
@@ -58,6 +69,15 @@ def test_records_say_what_the_manifest_says(world: World) -> None:
             "user": "tonyj",
         },
     )
+    content = world.storage.read(world.place.receipt_url(VISIT, manifest_name(UNIT.id)), limit_bytes=10**6)
+    assert last == FileRecord(
+        name=RECEIPT_NAME,
+        dataset=DATASET,
+        url=f"memory:/store/tonyj/{RECEIPT_NAME}",
+        size_bytes=len(content),
+        adler32=f"{zlib.adler32(content):08x}",
+        metadata={**first.metadata, "role": "manifest"},
+    )
 
 
 def test_units_are_registered_in_one_call(world: World) -> None:
@@ -68,17 +88,15 @@ def test_units_are_registered_in_one_call(world: World) -> None:
             calls.append(len(records))
 
     world.commit("a")
-    assert register_units(Counting(Path("unused")), [manifest_of(world)] * 3, world.place) is None
-    assert calls == [6]
+    units = [unit_of(world)] * 3
+    assert register_units(Counting(Path("unused")), units, world.place) == Registration(done=tuple(units))
+    assert calls == [9]
 
 
-def test_an_empty_unit_registers_nothing(world: World) -> None:
-    class Unwilling(SqliteCatalog):
-        def register(self, records: list[FileRecord]) -> None:
-            raise AssertionError
-
+def test_an_empty_unit_registers_its_receipt(world: World, catalog: SqliteCatalog) -> None:
     record_empty(world.storage, world.place, UNIT, receipt=RECEIPT, token="a", clock=lambda: 0.0)
-    assert register_units(Unwilling(Path("unused")), [manifest_of(world)], world.place) is None
+    assert register_units(catalog, [unit_of(world)], world.place).failed is None
+    assert [record.name for record in catalog.known(DATASET)] == [RECEIPT_NAME]
 
 
 def test_a_catalog_that_is_down_is_a_value(world: World) -> None:
@@ -87,8 +105,10 @@ def test_a_catalog_that_is_down_is_a_value(world: World) -> None:
             raise CatalogError(Failure.REGISTRATION_PENDING, "no answer", transient=True)
 
     world.commit("a")
-    failed = register_units(Down(Path("unused")), [manifest_of(world)], world.place)
-    assert failed == Failed(failure=Failure.REGISTRATION_PENDING, detail="no answer")
+    registration = register_units(Down(Path("unused")), [unit_of(world)], world.place)
+    assert registration == Registration(
+        done=(), pending=Failed(failure=Failure.REGISTRATION_PENDING, detail="no answer")
+    )
 
 
 @pytest.mark.parametrize("level", ["job", "visit"])
@@ -99,7 +119,9 @@ def test_a_location_is_replayed_any_number_of_times(world: World, catalog: Sqlit
         assert register_location(world.storage, catalog, location) == Replayed(
             manifests=(manifest_of(world),), skipped=()
         )
-        assert [record.name for record in catalog.known(DATASET)] == sorted(f"{DATASET}/{name}" for name in NAMES)
+        assert [record.name for record in catalog.known(DATASET)] == sorted(
+            [RECEIPT_NAME, *(f"{DATASET}/{name}" for name in NAMES)]
+        )
 
 
 def test_nothing_is_registered_that_is_not_there(world: World, catalog: SqliteCatalog) -> None:
@@ -124,26 +146,43 @@ def test_renames_of_a_dead_attempt_are_carried_out_first(world: World, catalog: 
         world.commit("a", ScriptedStorage(world.storage, before=before))
     register_location(world.storage, catalog, world.place.folder)
     world.check_done()
-    assert len(catalog.known(DATASET)) == 2
+    assert len(catalog.known(DATASET)) == 3
 
 
 def test_a_redone_unit_takes_the_place_of_the_lost_one(world: World, catalog: SqliteCatalog) -> None:
     for token in ("y", "a", "b"):
         world.attempt(token)
-        assert register_units(catalog, [manifest_of(world)], world.place) is None
+        unit = unit_of(world)
+        assert register_units(catalog, [unit], world.place) == Registration(done=(unit,))
         adler32 = {record.name: record.adler32 for record in catalog.known(DATASET)}
+        assert adler32.pop(RECEIPT_NAME) == unit.adler32
         assert adler32 == {f"{DATASET}/{file.name}": file.adler32 for file in world.check_done().files}
         world.storage.delete(world.place.file_url(VISIT, NAMES[0]))
 
 
 def test_other_bytes_under_a_known_name_are_a_conflict(world: World, catalog: SqliteCatalog) -> None:
     world.commit("a")
-    register_units(catalog, [manifest_of(world)], world.place)
+    register_units(catalog, [unit_of(world)], world.place)
     world.storage.delete(world.place.receipt_url(VISIT, manifest_name(UNIT.id)))
     world.commit("b")
-    failed = register_units(catalog, [manifest_of(world)], world.place)
-    assert failed is not None
-    assert failed.failure is Failure.REGISTRATION_CONFLICT
+    unit = unit_of(world)
+    registration = register_units(catalog, [unit], world.place)
+    assert registration.refused == (unit,)
+    assert registration.failed is not None
+    assert registration.failed.failure is Failure.REGISTRATION_CONFLICT
+
+
+def test_a_refused_unit_keeps_no_other_out(world: World, catalog: SqliteCatalog) -> None:
+    world.commit("a")
+    good = unit_of(world)
+    other = msgspec.structs.replace(good.manifest, unit=f"v{VISIT}-R22_S12-E000", files=())
+    bad = Sealed(manifest=other, size_bytes=1, adler32="00000001")
+    register_units(catalog, [bad], world.place)
+    worse = replace(bad, adler32="00000002")
+    registration = register_units(catalog, [worse, good], world.place)
+    assert (registration.done, registration.refused) == ((good,), (worse,))
+    assert registration.failed is registration.conflict is not None
+    assert len(catalog.known(DATASET)) == 4
 
 
 @pytest.mark.parametrize("location", ["memory:/", "memory:/job", "memory:/store/tonyj/nothing", "memory:/x/y/z/v1"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,18 +13,17 @@ import pytest
 from tests.unit.samples import focal_plane, make_release, plan, visit_facts
 from transformation.instance_catalog import InstanceCatalog, PhysicsCommands
 from transformation.model.failures import Failed, Failure
-from transformation.process import EndedBy, Finished, Processes
+from transformation.process import Processes
 from transformation.set_up import (
     ReadyVisit,
     SimulatorBench,
     _write_inputs,
     disk_is_full,
-    explain,
     read_end,
     set_up_visit,
     simulator_environment,
 )
-from transformation.simulator.grid_mode import VisitGraph
+from transformation.simulator.grid_mode import GridVisit, VisitGraph
 from transformation.simulator.release import open_release
 from transformation.stage_in import StagedVisit
 from transformation.workdir import VisitDir, WorkDir
@@ -60,66 +58,7 @@ def test_the_simulators_environment() -> None:
     assert simulator_environment({}, workdir)["PATH"] == f"/fast/x/shim:{os.defpath}"
 
 
-# -- why a process failed
-
-ITSELF = Finished(exit_status=1, signal=None, ended_by=EndedBy.ITSELF, wall_s=2.0, cpu_s=1.0, max_rss_bytes=1)
-
-
-def by_signal(number: int) -> Finished:
-    return replace(ITSELF, exit_status=None, signal=number)
-
-
-@pytest.mark.parametrize(
-    ("finished", "errors", "failure"),
-    [
-        (ITSELF, "", Failure.SIMULATOR_CRASHED),
-        (ITSELF, "Error opening x\n", Failure.SIMULATOR_CRASHED),
-        (replace(ITSELF, exit_status=255), "", Failure.SIMULATOR_CRASHED),
-        # signals from outside; a shell in between says 128 + number
-        (by_signal(9), "", Failure.SIMULATOR_KILLED),
-        (by_signal(15), "", Failure.SIMULATOR_KILLED),
-        (by_signal(24), "", Failure.SIMULATOR_KILLED),
-        (replace(ITSELF, exit_status=137), "Killed\n", Failure.SIMULATOR_KILLED),
-        (replace(ITSELF, exit_status=143), "", Failure.SIMULATOR_KILLED),
-        # signals that are the program's own
-        (by_signal(11), "Segmentation fault\n", Failure.SIMULATOR_CRASHED),
-        (by_signal(6), "Aborted\n", Failure.SIMULATOR_CRASHED),
-        (replace(ITSELF, exit_status=139), "", Failure.SIMULATOR_CRASHED),
-        (by_signal(40), "", Failure.SIMULATOR_CRASHED),
-        # ended by us
-        (replace(by_signal(9), ended_by=EndedBy.WALL_LIMIT), "", Failure.SIMULATOR_HUNG),
-        (replace(by_signal(15), ended_by=EndedBy.STOP), "", Failure.TERMINATED),
-        (replace(ITSELF, exit_status=0, ended_by=EndedBy.STOP), "No space left on device", Failure.TERMINATED),
-        # a full disk, in the words of Python, the shell and cfitsio
-        (ITSELF, "OSError: [Errno 28] No space left on device: 'x'\n", Failure.DISK_FULL),
-        (ITSELF, "sh: write error: No space left on device\n", Failure.DISK_FULL),
-        (ITSELF, "cp: Disk quota exceeded\n", Failure.DISK_FULL),
-        (ITSELF, "FITSIO status = 106: error writing to FITS file\n", Failure.DISK_FULL),
-        (ITSELF, "FITSIO status = 107: tried to move past end of file\nAborted\n", Failure.DISK_FULL),
-        (by_signal(6), "FITSIO status = 110: could not close FITS file\nAborted\n", Failure.DISK_FULL),
-        (ITSELF, "FITSIO status = 104: could not open\n", Failure.SIMULATOR_CRASHED),
-        # no retry cures a missing spectrum
-        (ITSELF, "Can't find SED file: /cvmfs/r/data/SEDs/x.gz\nTraceback\n", Failure.SED_MISSING),
-    ],
-)
-def test_each_end_has_its_row(tmp_path: Path, finished: Finished, errors: str, failure: Failure) -> None:
-    log = tmp_path / "raytrace"
-    (tmp_path / "raytrace.err").write_text(errors)
-    failed = explain(finished, "v1-R22_S11-E000: raytrace", log, tmp_path, Failure.SIMULATOR_CRASHED)
-    assert failed.failure is failure
-    assert failed.detail.startswith(f"v1-R22_S11-E000: raytrace: {finished}")
-    assert (errors.strip().splitlines() or [""])[-1] in failed.detail
-
-
-def test_the_row_of_the_step_is_used(tmp_path: Path) -> None:
-    failed = explain(ITSELF, "visit 1: set-up", tmp_path / "no-log", tmp_path, Failure.SET_UP_FAILED)
-    assert failed == Failed(failure=Failure.SET_UP_FAILED, detail="visit 1: set-up: exit status 1 after 2.0 s")
-
-
-def test_last_words_are_cut(tmp_path: Path) -> None:
-    (tmp_path / "log.err").write_text("first\n" + "y" * 1000 + "\n\n")
-    detail = explain(ITSELF, "x", tmp_path / "log", tmp_path, Failure.SIMULATOR_CRASHED).detail
-    assert detail.endswith(": " + "y" * 160)
+# -- logs and space
 
 
 def test_the_end_of_a_log_is_read_in_bounded_memory(tmp_path: Path) -> None:
@@ -219,7 +158,8 @@ def test_sensors_with_too_few_sources_are_skipped(
     folder: VisitDir, given: dict[str, str], sources: dict[str, int], skipped: bool
 ) -> None:
     graph = VisitGraph(trims={}, units={}, shared_files=())
-    ready = ReadyVisit(staged=staged_visit(given), folder=folder, graph=graph, sources=sources)
+    jobs = GridVisit(work=folder.work, visit="4242", graph=graph, amplifiers=True)
+    ready = ReadyVisit(staged=staged_visit(given), folder=folder, jobs=jobs, sources=sources)
     assert ready.needs_no_simulation("R22_S11") is skipped
 
 

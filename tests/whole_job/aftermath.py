@@ -164,6 +164,13 @@ def check_store(store: Path) -> None:
                 *(manifest["visit"], manifest["sensor"], file.get("amplifier"), manifest["exposure"]),
                 *(_FILTER_LETTERS[manifest["filter"]], folder.parent.name, folder.parent.parent.name),
             )
+        content = path.read_bytes()
+        job = f"{folder.parent.name}/{folder.name}"
+        records[f"{job}/.units/{path.name}"] = (
+            *(job, str(path), len(content), f"{zlib.adler32(content):08x}"),
+            *(manifest["visit"], manifest["sensor"], None, manifest["exposure"]),
+            *(_FILTER_LETTERS[manifest["filter"]], folder.parent.name, folder.parent.parent.name),
+        )
     found = {path for path in store.rglob("*") if not path.is_dir()}
     assert found - expected == set()
     assert expected - found <= {store / "catalog.sqlite"}

@@ -26,7 +26,8 @@ doctor() {{ {python} {doctor} "$@"; }}
 """
 
 _FACTS_OF_UNIT = """\
-attempt=${{PWD##*/}} unit=${{PWD%/*}}
+unit=${{PWD%/work}}
+attempt=${{unit##*/}} unit=${{unit%/*}}
 unit=${{unit##*/}}
 echo "$unit/$attempt" >> "$notes/{stage}.starts"
 """

@@ -104,15 +104,15 @@ def test_signal_at_any_moment_ends_the_job_with_a_code_that_is_true(bench: Bench
 
 def test_signal_while_the_job_tidies_up_changes_nothing(bench: Bench) -> None:
     # So much scratch that removing it takes a while.
-    fill = "mkdir ../../../../fill; cd ../../../../fill; seq 60000 | xargs touch; cd - > /dev/null"
+    fill = "mkdir ../../../../fill; cd ../../../../fill; seq 20000 | xargs touch; cd - > /dev/null"
     bench.break_stage("raytrace", f"{fill}; real")
     job = bench.start_job()
     job.wait_for("unit_registered")
     fill_folder = job.workdir / "scratch/fill"
-    wait_until(lambda: not (fill_folder / "30000").exists(), "the removal of scratch")
+    wait_until(lambda: not (fill_folder / "10000").exists(), "the removal of scratch")
     job.send(signal.SIGTERM)
     outcome = job.end()
-    assert outcome.exit_code in {0, 44}
+    assert outcome.exit_code == 0
     assert outcome.states == {BOTH[0]: "committed"}
 
 

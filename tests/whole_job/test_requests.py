@@ -156,7 +156,7 @@ def test_store_and_catalog_stand_in_the_work_folder_where_no_base_is_given(bench
     done = bench.command(["run", "--job", str(bench.write_spec(output=None)), "--workdir", "work"])
     assert done.returncode == 0, done.stderr
     assert (bench.folder / "work/tonyj/run-00019/v4242" / E_IMAGE).is_file()
-    assert len(registered(bench.folder / "work")) == 1
+    assert len(registered(bench.folder / "work")) == 2
 
 
 def test_equal_requests_make_equal_pixels(bench: Bench) -> None:

@@ -12,9 +12,11 @@ What is changed was found by running rucio-clients 41.5.1:
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,8 @@ class PrivateTokens(BaseClient):  # type: ignore[misc]
     REQUEST_RETRIES = -1
 
     def __init__(self, *, bearer: str | None = None, **arguments: Any) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="rucio-token-", ignore_cleanup_errors=True)
+        self._folder = Path(tempfile.mkdtemp(prefix="rucio-token-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._bearer = bearer
         self.deadline_s = float("inf")
         """`time.monotonic` after which no request is begun."""
@@ -48,12 +51,11 @@ class PrivateTokens(BaseClient):  # type: ignore[misc]
             self.auth_token = self.headers["X-Rucio-Auth-Token"] = bearer
 
     def _get_auth_tokens(self) -> tuple[None, str, str, str]:
-        folder = Path(self._folder.name)
-        token, expiry = folder / "token", folder / "expiry"
+        token, expiry = self._folder / "token", self._folder / "expiry"
         if self._bearer is not None:
             token.touch(mode=0o600)
             token.write_text(self._bearer)
-        return None, str(expiry), str(token), str(folder)
+        return None, str(expiry), str(token), str(self._folder)
 
     def _send_request(self, url: str, *args: Any, get_token: bool = False, **arguments: Any) -> Response:
         if get_token and self._bearer is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transformation.instance_catalog.places import Places
 
@@ -21,7 +21,7 @@ class InstanceCatalog:
     """Of each file as it lies on disk, in order; includes come after the catalog that names them."""
     size_bytes: int
     """Of all files as they lie on disk."""
-    places: Places
+    places: Places = field(default_factory=Places, compare=False)
     """Where the objects stand in these files."""
     warnings: tuple[str, ...]
     """One line each: accepted, but worth telling the user."""

@@ -114,6 +114,12 @@ class Failure(Enum):
         "the release on this worker is incomplete or unreadable",
         "try another worker; verify the published release",
     )
+    RELEASE_LOST = (
+        34,
+        Remedy.ELSEWHERE,
+        "the release vanished while it was in use (CVMFS lost?)",
+        "try another worker; check CVMFS here",
+    )
     # -- the worker
     WORKDIR_UNUSABLE = (40, Remedy.ELSEWHERE, "the work folder cannot be used", "check --workdir, owner and space")
     WORKDIR_BUSY = (
@@ -131,6 +137,18 @@ class Failure(Enum):
     )
     TERMINATED = (44, Remedy.ELSEWHERE, "the job was told to stop before it was done", "run it again: it resumes")
     DEADLINE = (45, Remedy.ELSEWHERE, "the slot ends before the work would", "run it again: it resumes")
+    OUT_OF_MEMORY = (
+        46,
+        Remedy.HERE,
+        "a simulator process ran out of memory",
+        "it is tried again alone; ask for more memory if it stays",
+    )
+    UNIT_TOO_LONG = (
+        47,
+        Remedy.NEVER,
+        "a unit is predicted to take longer than a simulator process may",
+        "raise limits.max_unit_hours, or drop the object that the warnings name",
+    )
     # -- the simulator
     SET_UP_FAILED = (50, Remedy.HERE, "the simulator's visit set-up failed", "read the log that the report names")
     SIMULATOR_CRASHED = (

@@ -79,6 +79,8 @@ class UnitManifest(msgspec.Struct, frozen=True, kw_only=True):
     attempt: Count
     written: str
     """When, UTC, ISO 8601."""
+    replaces: tuple[Adler32, ...] = ()
+    """Checksums of earlier manifests of this unit that lost a file."""
     files: tuple[ManifestFile, ...] = ()
     metadata: dict[str, str | Integer] = {}
     """job, user, release, PanDA ids."""

@@ -15,6 +15,8 @@ class AttemptReport(msgspec.Struct, kw_only=True):
     outcome: str
     """`good`, or the acronym of the failure."""
     detail: str = ""
+    correction: str = ""
+    """What was done differently because of the attempt before: `alone`, with no other simulator process beside it."""
     log: str = ""
     """Folder with the simulator's output, below the work folder."""
     wall_s: float = 0.0
@@ -32,6 +34,39 @@ class FileReport(msgspec.Struct, kw_only=True):
     """Bytes."""
     adler32: str
     url: str
+
+
+class UnitPredictedReport(msgspec.Struct, kw_only=True):
+    """What a unit was expected to cost before it started; ranges are low, mid, high."""
+
+    cpu_s: tuple[float, float, float]
+    """CPU seconds of one attempt; all 0 for a sensor with too few objects to be simulated."""
+    memory_bytes: int
+    """Peak of its largest process."""
+    scratch_bytes: int
+    output_bytes: int
+    terms: dict[str, float] = {}
+    """What the cost model counted; `docs/how-to/refit-the-prediction.md` uses it."""
+
+
+class JobPredictedReport(msgspec.Struct, kw_only=True):
+    """What the units of this run were expected to cost together; ranges are low, mid, high."""
+
+    model: str
+    """Cost model: `phosim-3` or `quicksim`."""
+    core_speed: float
+    """What the site file says of its cores."""
+    units_at_once: int
+    cpu_s: tuple[float, float, float]
+    """Set-up of visits included."""
+    set_up_cpu_s: tuple[float, float, float]
+    wall_s: tuple[float, float, float]
+    """With so many units at once, the longest first."""
+    memory_bytes: int
+    """Of all units that run at once."""
+    scratch_bytes: int
+    """Likewise."""
+    output_bytes: int
 
 
 class UnitReport(msgspec.Struct, kw_only=True):
@@ -54,6 +89,10 @@ class UnitReport(msgspec.Struct, kw_only=True):
     failure: str | None = None
     """Acronym of the failure that ended the unit."""
     detail: str = ""
+    progress: float | None = None
+    """Of a running unit: part of its photons that raytrace has done, 0 to 1."""
+    eta_s: float | None = None
+    """Of a running unit: CPU-seconds left to its raytrace."""
     notes: list[str] = []
     """What the judge found odd about a good unit."""
     wall_s: float = 0.0
@@ -61,6 +100,8 @@ class UnitReport(msgspec.Struct, kw_only=True):
     cpu_s: float = 0.0
     max_rss_bytes: int = 0
     files: list[FileReport] = []
+    predicted: UnitPredictedReport | None = None
+    """None for a unit that was done before this run, or that failed before it could be looked at."""
 
 
 class ResourceReport(msgspec.Struct, kw_only=True):
@@ -84,6 +125,17 @@ class ResourceReport(msgspec.Struct, kw_only=True):
     """How many simulator processes ran at once, at most."""
     simulator_processes: int = 0
     """How many simulator processes this run started."""
+
+
+class ProgressReport(msgspec.Struct, kw_only=True, frozen=True):
+    """How far the whole job is; also what `progress.json` holds."""
+
+    progress: float | None = None
+    """Part done of the CPU time expected, 0 to 1."""
+    eta_s: float | None = None
+    """Wall seconds left, as far as can be told."""
+    renewed: str = ""
+    """UTC, ISO 8601."""
 
 
 class ReleaseReport(msgspec.Struct, kw_only=True):
@@ -151,6 +203,12 @@ class JobReport(msgspec.Struct, kw_only=True):
     """Where images are registered."""
     visits: list[VisitReport] = []
     units: list[UnitReport] = []
+    progress: float | None = None
+    """Part done of the CPU time expected of this run, 0 to 1, while it runs."""
+    eta_s: float | None = None
+    """Wall seconds left, while it runs."""
+    predicted: JobPredictedReport | None = None
+    """None if nothing was left to be made."""
     missing: list[str] = []
     """Ids of units that are neither committed nor empty."""
     warnings: list[str] = []

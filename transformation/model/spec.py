@@ -53,7 +53,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one unit may cost."""
 
     max_unit_hours: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Wall hours after which a unit's simulator process is stopped."""
+    """Wall hours after which a unit's simulator process is stopped; without it, the site's. A unit that is predicted to
+    take longer even at best is not begun (UNIT_TOO_LONG); one that probably will is warned of."""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

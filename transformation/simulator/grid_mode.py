@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transformation.model.work import Batch, ExpectedFile, Unit
+from transformation.simulator.command_line import driver_argv
+from transformation.simulator.names import find_output, trimmed_catalog
 from transformation.simulator.release import Release
 from transformation.simulator.seam import SetUpInvalid, Step, TrimGroup
 from transformation.workdir import VisitDir
@@ -58,20 +60,103 @@ class VisitGraph:
     """Screens and the like that each raytrace reads from its working directory."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridMode:
+    """Drives a release that has a grid mode: one set-up a visit, then each trim group and each unit on its own."""
+
+    release: Release
+    amplifiers: bool
+
+    def set_up(self, folder: VisitDir, sensors: Sequence[str]) -> Step:
+        """The driver; it does the visit-level steps and leaves the DAG."""
+        return Step(name="set-up", argv=set_up_argv(self.release, folder, sensors, amplifiers=self.amplifiers))
+
+    def open_visit(self, folder: VisitDir, visit: str) -> GridVisit:
+        """What the driver left. Raises `SetUpInvalid`."""
+        return GridVisit(
+            work=folder.work, visit=visit, graph=read_graph(folder.work, visit), amplifiers=self.amplifiers
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridVisit:
+    """One visit's jobs."""
+
+    work: Path
+    visit: str
+    graph: VisitGraph
+    amplifiers: bool
+
+    @property
+    def exit_status_counts(self) -> bool:
+        """Yes: raytrace and e2adc alone say so when they fail, mostly."""
+        return True
+
+    @property
+    def trims(self) -> Mapping[str, TrimGroup]:
+        """One for nine sensors each."""
+        return {
+            name: TrimGroup(step=_step(name, trim.job, trim.job.pars), sensors=trim.sensors)
+            for name, trim in self.graph.trims.items()
+        }
+
+    def trim_of(self, unit: Unit) -> str | None:
+        """Name of the group that the unit's sensor is in."""
+        return self._jobs(unit).trim
+
+    def unprepared(self, units: Sequence[Unit]) -> list[Unit]:
+        """Units that the DAG has no job for."""
+        return [unit for unit in units if (unit.sensor, unit.exposure_id) not in self.graph.units]
+
+    def batches(self, units: Sequence[Unit]) -> list[Batch]:
+        """Each unit on its own."""
+        return [Batch(units=(unit,)) for unit in units]
+
+    def steps(self, batch: Batch, folder: Path) -> tuple[Step, ...]:
+        """Raytrace, then e2adc if amplifiers are wanted. Raises `OSError`."""
+        (unit,) = batch.units
+        jobs = self._jobs(unit)
+        folder.mkdir(parents=True)
+        pars = prepare_attempt(folder, self.graph, jobs, self.trimmed(unit.sensor))
+        steps = [Step(name="raytrace", argv=(jobs.raytrace.executable,), stdin=pars, prints_bands=True)]
+        if self.amplifiers and jobs.e2adc is not None:
+            steps.append(_step("e2adc", jobs.e2adc, jobs.e2adc.pars))
+        return tuple(steps)
+
+    def output(self, folder: Path, file: ExpectedFile, filter_number: int) -> Path | None:
+        """Beside the attempt's input."""
+        return find_output(folder, file, filter_number)
+
+    def trimmed(self, sensor: str) -> Path:
+        """The sensor's part of the catalog, written by its trim."""
+        return trimmed_catalog(self.work, self.visit, sensor)
+
+    def trimmed_in_run(self, sensor: str, folder: Path) -> Path:
+        """The same."""
+        del folder
+        return self.trimmed(sensor)
+
+    def has_enough(self, n_sources: int, minsource: int) -> bool:
+        """Grid mode would simulate empty sensors too; `minsource` is applied here, as its name says."""
+        return n_sources >= minsource
+
+    def sources_of_run(self, stdout: str) -> Mapping[str, int] | None:
+        """Nothing: the trims have counted before."""
+        del stdout
+        return None
+
+    def _jobs(self, unit: Unit) -> UnitJobs:
+        return self.graph.units[unit.sensor, unit.exposure_id]
+
+
+def _step(name: str, job: Job, pars: Path) -> Step:
+    return Step(name=name, argv=(job.executable,), stdin=pars)
+
+
 def set_up_argv(release: Release, folder: VisitDir, sensors: Sequence[str], *, amplifiers: bool) -> tuple[str, ...]:
-    """Command line of the visit set-up. All paths are absolute: PhoSim looks into its own install folder first."""
-    return (
-        *release.driver_argv,
-        str(folder.catalog),
-        # PhoSim 5/6 trips over a command file without lines.
-        *(("-c", str(folder.commands)) if folder.commands.stat().st_size else ()),
-        *("-s", "|".join(sensors)),
-        *("-i", release.facts.instrument),
-        *("-g", "condor", "-u", "standard", "--checkpoint=0"),
-        *("-e", "1" if amplifiers else "0"),
-        *("-w", str(folder.work)),
-        *("-o", str(folder.output)),
-    )
+    """Command line of the visit set-up."""
+    grid = ("-g", "condor", "-u", "standard", "--checkpoint=0")
+    return driver_argv(release, folder, sensors, grid, folder.work, folder.output, amplifiers=amplifiers)
 
 
 def read_graph(work: Path, visit: str) -> VisitGraph:
@@ -139,19 +224,6 @@ def _shared_files(work: Path) -> tuple[Path, ...]:
     return tuple(sorted(path for path in work.iterdir() if path.is_file() and not path.name.startswith(_OF_ONE_JOB)))
 
 
-_FOUND = re.compile(r"^Found (\d+) source\(s\) for chip (\S+?)\.?$", re.MULTILINE)
-
-
-def sources_found(trim_output: str) -> dict[str, int]:
-    """Sources a sensor, from what trim printed; sensors without any are not named there."""
-    return {chip: int(count) for count, chip in _FOUND.findall(trim_output)}
-
-
-def trimmed_catalog(work: Path, visit: str, sensor: str) -> Path:
-    """The sensor's part of the catalog, written by trim."""
-    return work / f"trimcatalog_{visit}_{sensor}.pars"
-
-
 def prepare_attempt(folder: Path, graph: VisitGraph, jobs: UnitJobs, trimmed: Path) -> Path:
     """Fill the fresh folder of an attempt: links to the visit's files, and raytrace's whole input, which is returned.
 
@@ -164,11 +236,3 @@ def prepare_attempt(folder: Path, graph: VisitGraph, jobs: UnitJobs, trimmed: Pa
         for part in (jobs.raytrace.pars, trimmed):
             whole.write(part.read_bytes())
     return pars
-
-
-def find_output(folder: Path, file: ExpectedFile, filter_number: int) -> Path | None:
-    """Where an attempt left an expected file; PhoSim 3.4-47 names files in its work folder without `_f<filter>`."""
-    for name in (file.name, re.sub(rf"_f{filter_number}(?=_)", "", file.name, count=1)):
-        if (folder / name).is_file():
-            return folder / name
-    return None

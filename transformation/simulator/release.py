@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -28,6 +28,8 @@ class ReleaseOptions(msgspec.Struct, frozen=True):
 
     threads: bool = False
     checkpoint: bool = False
+    terminal: bool = True
+    """Whether raytrace may print to a pseudo-terminal, which shows its progress."""
 
 
 class ReleaseFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,8 @@ class ReleaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     interpreter: str | None = None
     """Python that runs the driver: absolute, relative to the release, or a name on PATH; None = the one running us."""
     driver: str = "phosim.py"
+    grid_mode: bool = True
+    """Whether `-g condor` leaves a DAG; it also takes the folder `condor/`."""
     instrument: str = "lsst"
     memory_bytes: int = 2_300_000_000
     """Peak of one raytrace; 2.17 GB measured with PhoSim 3.4."""
@@ -46,6 +50,10 @@ class ReleaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Screens and parameter files of one visit; 304 MB measured with PhoSim 3.4."""
     unit_scratch_bytes: int = 110_000_000
     missing_sed: Literal["flat", "error"] = "error"
+    max_objects: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Objects near one sensor that the simulator can hold; None = what its cost model says."""
+    cost_model: str | None = None
+    """Name of the cost model that fits it; None = by `simulator`."""
     options: ReleaseOptions = ReleaseOptions()
 
 
@@ -63,6 +71,10 @@ class Release:
     def name(self) -> str:
         """`quicksim-1.0`."""
         return self.facts.name
+
+    def is_visible(self) -> bool:
+        """False once the file system it is on is gone (CVMFS is lost as a whole)."""
+        return (self.root / self.facts.driver).is_file()
 
     @property
     def bin(self) -> Path:

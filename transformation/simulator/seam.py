@@ -26,6 +26,8 @@ class Step:
     """Of its log, e.g. `raytrace`."""
     argv: tuple[str, ...]
     stdin: Path | None = None
+    prints_bands: bool = False
+    """Whether raytrace's table of bands is in its output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,10 @@ class TrimGroup:
 
 class VisitJobs(Protocol):
     """How the units of one visit are made, once its set-up is done."""
+
+    @property
+    def exit_status_counts(self) -> bool:
+        """False if a run may have made good units although it ended badly."""
 
     @property
     def trims(self) -> Mapping[str, TrimGroup]:
@@ -60,6 +66,9 @@ class VisitJobs(Protocol):
 
     def trimmed(self, sensor: str) -> Path:
         """Object lines among which are all of those near the sensor."""
+
+    def trimmed_in_run(self, sensor: str, folder: Path) -> Path:
+        """The sensor's trimmed catalog while a run in that folder is at its raytrace."""
 
     def has_enough(self, n_sources: int, minsource: int) -> bool:
         """Whether a sensor with so many sources is simulated."""

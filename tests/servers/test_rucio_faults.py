@@ -1,0 +1,197 @@
+"""A Rucio server in every kind of trouble: nothing is lost, nothing wrong is registered, and nobody waits for long."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from site_configs.schema import Rucio
+from tests.conformance.catalog_suite import DATASET, record
+from tests.servers.faulty_proxy import Answer, Ask, Fault, FaultyProxy, dribble, lost_answer, only, status
+from tests.servers.rucio_fixtures import settings_of
+from tests.servers.rucio_server import RucioServer
+from transformation.catalog.retrying import RetryingCatalog
+from transformation.catalog.rucio import RucioCatalog
+from transformation.model.failures import Failure
+from transformation.ports import Catalog, CatalogError
+
+ROOT = Path(__file__).parents[2]
+RECORDS = [record(number) for number in range(17)]
+Door = Callable[[float], Catalog]
+"""The catalog behind the proxy, for so many seconds of patience."""
+
+
+@pytest.fixture
+def door(rucio_server: RucioServer, rucio_settings: Rucio, rucio_user: str, proxy: FaultyProxy) -> Door:
+    def catalog(patience_s: float) -> Catalog:
+        return RetryingCatalog(
+            RucioCatalog(settings_of(rucio_server, host=proxy.url, timeout_s=2.0), user=rucio_user),
+            patience_s=patience_s,
+        )
+
+    return catalog
+
+
+@pytest.fixture
+def direct(rucio_settings: Rucio, rucio_user: str) -> RucioCatalog:
+    return RucioCatalog(rucio_settings, user=rucio_user)
+
+
+def names(catalog: Catalog) -> list[str]:
+    return [one.name for one in catalog.known(DATASET)]
+
+
+ALL = [one.name for one in RECORDS]
+
+
+@contextmanager
+def pending(within_s: float) -> Iterator[None]:
+    began_s = time.monotonic()
+    with pytest.raises(CatalogError) as caught:
+        yield
+    assert time.monotonic() - began_s < within_s
+    assert caught.value.failure is Failure.REGISTRATION_PENDING
+    assert caught.value.transient
+    assert "\n" not in caught.value.detail
+    assert len(caught.value.detail) < 500
+
+
+def test_down_before_and_up_again(direct: RucioCatalog, rucio_server: RucioServer) -> None:
+    with rucio_server.down():
+        with pending(within_s=5.0):
+            direct.register(RECORDS)
+        with pending(within_s=5.0):
+            direct.known(DATASET)
+    direct.register(RECORDS)
+    assert names(direct) == ALL
+
+
+def test_down_between_two_calls(direct: RucioCatalog, rucio_server: RucioServer) -> None:
+    direct.register(RECORDS[:3])
+    with rucio_server.down(), pending(within_s=5.0):
+        direct.register(RECORDS)
+    assert names(direct) == ALL[:3]
+    direct.register(RECORDS)
+    assert names(direct) == ALL
+
+
+def test_killed_in_the_middle_of_a_call(
+    door: Door, direct: RucioCatalog, rucio_server: RucioServer, proxy: FaultyProxy
+) -> None:
+    def die(method: str, path: str, ask: Ask) -> Answer | None:
+        rucio_server.kill()
+        return None
+
+    with proxy.faulty(only("attachments", die)), pending(within_s=10.0):
+        door(0.0).register(RECORDS)
+    rucio_server.start()
+    assert names(direct) == []
+    direct.register(RECORDS)
+    assert names(direct) == ALL
+
+
+def test_frozen_and_thawed(rucio_server: RucioServer, door: Door, direct: RucioCatalog) -> None:
+    with rucio_server.frozen(), pending(within_s=8.0):
+        door(0.0).register(RECORDS)
+    direct.register(RECORDS)
+    assert names(direct) == ALL
+
+
+@pytest.mark.parametrize("path", ["auth/userpass", "dids", "attachments", "replicas/list"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        status(500), status(502), status(503, body=b""), status(200, body=b"<html>a login page</html>"),
+        status(200, body=b'[{"half": ', headers={"Content-Type": "application/json"}),
+        status(201, body=b"\xff\xfe\x00", headers={"Content-Type": "application/x-json-stream"}),
+        status(500, headers={"ExceptionClass": "DatabaseException", "ExceptionMessage": "deadlock detected"}),
+        lost_answer, dribble,
+    ],
+    ids=["500", "502", "503", "html", "half", "binary", "DatabaseException", "lost-answer", "dribble"],
+)  # fmt: skip
+def test_trouble_passes(door: Door, direct: RucioCatalog, proxy: FaultyProxy, path: str, fault: Fault) -> None:
+    with proxy.faulty(only(path, fault)), pending(within_s=8.0):
+        door(0.0).register(RECORDS)
+    known = names(direct)
+    assert known in ([], ALL)
+    with proxy.faulty(only(path, fault, times=1)):
+        door(30.0).register(RECORDS)
+    assert names(direct) == ALL
+
+
+def test_a_dead_catalog_is_given_up_in_time(door: Door, proxy: FaultyProxy) -> None:
+    with proxy.faulty(status(500)), pending(within_s=6.0):
+        door(3.0).register(RECORDS)
+    assert 1 < len(proxy.requests) < 20
+
+
+def test_a_session_that_expired_is_renewed(door: Door, direct: RucioCatalog, proxy: FaultyProxy) -> None:
+    catalog = door(0.0)
+    catalog.register(RECORDS[:1])
+    expired = status(401, headers={"ExceptionClass": "CannotAuthenticate", "ExceptionMessage": "token expired"})
+    with proxy.faulty(only("attachments", expired, times=1)):
+        catalog.register(RECORDS)
+    assert names(direct) == ALL
+
+
+def test_a_call_takes_few_requests(door: Door, proxy: FaultyProxy) -> None:
+    catalog = door(0.0)
+    catalog.register(RECORDS)
+    assert len(proxy.requests) == 4
+    catalog.register(RECORDS)
+    assert len(proxy.requests) == 6
+
+
+def test_a_silent_registration_is_not_believed(door: Door, direct: RucioCatalog, proxy: FaultyProxy) -> None:
+    """A server, or something in between, that says yes and does nothing."""
+    with proxy.faulty(only("attachments", status(201, body=b"Created"))), pending(within_s=5.0):
+        door(0.0).register(RECORDS)
+    assert names(direct) == []
+
+
+def test_threads_that_write_one_dataset_at_once(rucio_settings: Rucio, rucio_user: str, direct: RucioCatalog) -> None:
+    def register(_: int) -> None:
+        RetryingCatalog(RucioCatalog(rucio_settings, user=rucio_user), patience_s=30.0).register(RECORDS)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(register, range(4)))
+    assert names(direct) == ALL
+
+
+REGISTER = """
+import sys
+from site_configs.schema import Rucio
+from tests.conformance.catalog_suite import record
+from transformation.catalog.retrying import RetryingCatalog
+from transformation.catalog.rucio import RucioCatalog
+import msgspec
+settings = msgspec.json.decode(sys.argv[1], type=Rucio)
+catalog = RetryingCatalog(RucioCatalog(settings, user=sys.argv[2]), patience_s=30.0)
+for start in (0, 5, 9):
+    catalog.register([record(number) for number in range(start, 17)])
+"""
+
+
+def test_two_processes_register_the_same(rucio_settings: Rucio, rucio_user: str, direct: RucioCatalog) -> None:
+    import msgspec
+
+    arguments = [msgspec.json.encode(rucio_settings).decode(), rucio_user]
+    processes = [subprocess.Popen([sys.executable, "-c", REGISTER, *arguments], cwd=ROOT) for _ in range(2)]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    assert names(direct) == ALL
+
+
+def test_a_conflict_is_told_once_and_at_once(door: Door, direct: RucioCatalog, proxy: FaultyProxy) -> None:
+    direct.register([record(5, adler32="ffffffff")])
+    with pytest.raises(CatalogError, match=r"ffffffff.*0a1b2c3d") as caught:
+        door(30.0).register(RECORDS)
+    assert caught.value.failure is Failure.REGISTRATION_CONFLICT
+    assert len(proxy.requests) < 10
+    assert names(direct) == [record(5).name]

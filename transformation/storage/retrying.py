@@ -1,0 +1,153 @@
+"""The one layer at which storage calls are repeated: a coat around any storage.
+
+Only failures that the adapter calls transient are repeated. A call whose answer was lost may have had its effect, so a
+repeated one can meet its own work:
+- `create` says False though the file is ours: whoever needs to know reads what stands;
+- `rename` says `Missing` though it was us who renamed: whoever needs to know looks under the new name;
+- `put` says nothing about what an earlier try left: the far end has to be asked what it holds.
+The stages that commit a unit do so.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from transformation.ports import Entry, Retry, Stat, Storage, StorageError
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How often and how long one call is repeated."""
+
+    tries: int = 4
+    """All of them, the first one included."""
+    total_s: float = 300.0
+    """No try begins later than this after the first failure."""
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 20.0
+
+
+class RetryingStorage:
+    """Repeats what failed for a passing reason; see the rules above.
+
+    `note` gets every retry, maybe several at once. `sleep` may end early; by default it does so at `close`, after which
+    nothing is repeated. `clock` gives seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        inner: Storage,
+        *,
+        patience: Patience = Patience(),
+        note: Callable[[Retry], None] = lambda _: None,
+        sleep: Callable[[float], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._inner = inner
+        self._patience = patience
+        self._note = note
+        self._closing = threading.Event()
+        self._sleep = sleep or self._wait
+        self._clock = clock
+
+    @property
+    def parallel(self) -> int:
+        """See `Storage.parallel`."""
+        return self._inner.parallel
+
+    def stat(self, url: str) -> Stat | None:
+        """See `Storage.stat`."""
+        return self._repeated("stat", url, lambda: self._inner.stat(url))
+
+    def adler32(self, url: str) -> str:
+        """See `Storage.adler32`."""
+        return self._repeated("adler32", url, lambda: self._inner.adler32(url))
+
+    def list(self, url: str) -> Sequence[Entry]:
+        """See `Storage.list`."""
+        return self._repeated("list", url, lambda: self._inner.list(url))
+
+    def folders(self, url: str) -> Sequence[str]:
+        """See `Storage.folders`."""
+        return self._repeated("folders", url, lambda: self._inner.folders(url))
+
+    def read(self, url: str, *, limit_bytes: int) -> bytes:
+        """See `Storage.read`."""
+        return self._repeated("read", url, lambda: self._inner.read(url, limit_bytes=limit_bytes))
+
+    def get(self, url: str, path: Path) -> None:
+        """See `Storage.get`."""
+        self._repeated("get", url, lambda: self._inner.get(url, path))
+
+    def put(self, path: Path, url: str) -> None:
+        """See `Storage.put`; ask the far end what it holds."""
+        self._repeated("put", url, lambda: self._inner.put(path, url))
+
+    def create(self, url: str, content: bytes) -> bool:
+        """See `Storage.create`; False may be said of one's own file, whose creation was not answered."""
+        return self._repeated("create", url, lambda: self._inner.create(url, content))
+
+    def rename(self, url: str, new_url: str) -> None:
+        """See `Storage.rename`; `Missing` may be raised for a rename of one's own that was not answered."""
+        self._repeated("rename", url, lambda: self._inner.rename(url, new_url))
+
+    def delete(self, url: str) -> None:
+        """See `Storage.delete`."""
+        self._repeated("delete", url, lambda: self._inner.delete(url))
+
+    def close(self) -> None:
+        """See `Storage.close`."""
+        self._closing.set()
+        self._inner.close()
+
+    def _wait(self, seconds: float) -> None:
+        self._closing.wait(seconds)
+
+    def _repeated(self, operation: str, url: str, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except StorageError as error:
+            if not error.transient:
+                raise
+            failed = error
+        return self._again(operation, url, call, failed)
+
+    def _again(self, operation: str, url: str, call: Callable[[], T], failed: StorageError) -> T:
+        import tenacity  # only when something failed: a job's start does not wait for it
+
+        patience, began = self._patience, self._clock()
+        failures = [failed]
+
+        def attempt() -> T:
+            if failures:  # the try that was made already
+                raise failures.pop()
+            return call()
+
+        def enough(state: RetryCallState) -> bool:
+            late = self._clock() - began + state.upcoming_sleep > patience.total_s
+            return late or state.attempt_number >= patience.tries or self._closing.is_set()
+
+        def note(state: RetryCallState) -> None:
+            problem = str(state.outcome.exception()) if state.outcome else ""
+            wait_s = round(state.upcoming_sleep, 3)
+            self._note(Retry(operation=operation, url=url, tried=state.attempt_number, wait_s=wait_s, problem=problem))
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda error: isinstance(error, StorageError) and error.transient),
+            wait=tenacity.wait_random_exponential(multiplier=patience.first_wait_s, max=patience.longest_wait_s),
+            stop=enough,
+            before_sleep=note,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(attempt)

@@ -1,0 +1,316 @@
+"""The child process that holds the XRootD client library: `python -m transformation.storage.xrootd_mover`.
+
+The library's calls can hang for ever (measured: a lost server under `xrate`, any use after a fork), so they live where
+they can be killed. Questions come as lines on stdin, each is answered by a thread of its own over the library's one
+connection per server; when stdin closes the process is gone at once, whatever still hangs.
+
+Rules of this file
+1. Every status is looked at: the library raises nothing.
+2. Bytes are written under a name that nobody else has, with POSC: what is not closed in order the server removes
+   (measured with XRootD 5.5.3 and `ofs.persist auto hold 0`: within 0.2 s). NEW, never DELETE: a second writer with
+   DELETE truncates the file under the first, whose close then reports success.
+3. Nothing is repeated here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+from XRootD import client
+from XRootD.client.flags import AccessMode, DirListFlags, OpenFlags, QueryCode
+
+from transformation.storage.xrootd_words import Answer, Listed, Operation, Question, Status
+
+_BLOCK_BYTES = 4 << 20
+_MODE = AccessMode.UR | AccessMode.UW | AccessMode.GR | AccessMode.OR
+"""0644; the library's default for a file that is opened is 0600."""
+_POSC_PENDING = 64
+"""Flag of a file that its writer has not closed (kXR_poscpend)."""
+_SERVER_ANSWERED = 400
+_LOCKED, _NO_SPACE, _NOT_FOUND, _FILE_EXISTS = 3003, 3009, 3011, 3018
+_PENDING_S = 10.0
+"""How long somebody else's unfinished file is waited for."""
+_PENDING_POLL_S = 0.02
+_ABANDONED: list[Any] = []
+"""Files under way when the server stopped answering: the end of this process makes the server forget them."""
+
+
+class Refused(Exception):
+    """The library or the server said no."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status.message)
+        self.status = status
+
+    @property
+    def server_code(self) -> int:
+        """The server's own code, 0 if it did not answer."""
+        return self.status.errno if self.status.code == _SERVER_ANSWERED else 0
+
+
+class LocalFault(Exception):
+    """The file on this side could not be read or written."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.errno = error.errno or 0
+
+
+def _checked(result: tuple[Any, Any]) -> Any:
+    status, value = result
+    if not status.ok:
+        raise Refused(Status(code=status.code, errno=status.errno, message=status.message))
+    return value
+
+
+@cache
+def _server(server: str) -> Any:
+    return client.FileSystem(server)
+
+
+def _with(path: str, words: str) -> str:
+    return f"{path}{'&' if '?' in path else '?'}{words}"
+
+
+# -- one function per operation
+
+
+def _stat(question: Question) -> Answer:
+    found = _checked(_server(question.server).stat(question.path))
+    return Answer(size_bytes=found.size, flags=found.flags)
+
+
+def _checksum(question: Question) -> Answer:
+    return Answer(adler32=_far_adler32(question.server, question.path))
+
+
+def _far_adler32(server: str, path: str) -> str:
+    found: bytes = _checked(_server(server).query(QueryCode.CHECKSUM, _with(path, "cks.type=adler32")))
+    # `adler32 ab199dde\0`, on some servers without leading zeros.
+    return found.rstrip(b"\0").split()[1].decode().lower().zfill(8)
+
+
+def _read_back(question: Question) -> Answer:
+    checksum = 1
+    with _opened(question) as file:
+        for block in _blocks(file):
+            checksum = zlib.adler32(block, checksum)
+    return Answer(adler32=f"{checksum:08x}")
+
+
+def _list(question: Question) -> Answer:
+    found = _checked(_server(question.server).dirlist(question.path, DirListFlags.STAT))
+    # A file that went away while the server listed has a name and nothing else.
+    listed = (Listed(one.name, one.statinfo.size, one.statinfo.flags) for one in found if one.statinfo is not None)
+    return Answer(listed=tuple(listed))
+
+
+def _read(question: Question) -> Answer:
+    size_bytes = _settled_size(question)
+    if size_bytes > question.limit_bytes:
+        return Answer(size_bytes=size_bytes)
+    with _opened(question) as file:
+        content: bytes = _checked(file.read(0, question.limit_bytes + 1))
+    return Answer(size_bytes=len(content), content=content)
+
+
+def _get(question: Question) -> Answer:
+    checksum = 1
+    with _opened(question) as file, _locally(question.local, "xb") as target:
+        for block in _blocks(file):
+            target.write(block)
+            checksum = zlib.adler32(block, checksum)
+    return Answer(differs=_difference(question.server, question.path, f"{checksum:08x}"))
+
+
+def _put(question: Question) -> Answer:
+    checksum, offset = 1, 0
+    with _locally(question.local, "rb") as source, _created(question.server, question.new_path) as file:
+        while block := source.read(_BLOCK_BYTES):
+            _checked(file.write(block, offset))
+            checksum = zlib.adler32(block, checksum)
+            offset += len(block)
+        _check_length(file, offset)
+    differs = _difference(question.server, question.new_path, f"{checksum:08x}")
+    server = _server(question.server)
+    if differs:
+        _checked(server.rm(question.new_path))
+    else:
+        _checked(server.mv(question.new_path, question.path))
+    return Answer(differs=differs)
+
+
+def _create(question: Question) -> Answer:
+    while True:
+        try:
+            with _created(question.server, question.path) as file:
+                _checked(file.write(question.content, 0))
+                _checked(file.sync())
+                _check_length(file, len(question.content))
+            return Answer()
+        except Refused as refused:
+            if refused.server_code != _FILE_EXISTS:
+                raise
+        try:
+            _settled_size(question)
+            return Answer(exists=True)
+        except Refused as refused:
+            if refused.server_code != _NOT_FOUND:  # else its writer died, and the server has tidied up
+                raise
+
+
+def _rename(question: Question) -> Answer:
+    _checked(_server(question.server).mv(question.path, question.new_path))
+    return Answer()
+
+
+def _delete(question: Question) -> Answer:
+    _checked(_server(question.server).rm(question.path))
+    return Answer()
+
+
+_OPERATIONS: dict[Operation, Callable[[Question], Answer]] = {
+    Operation.STAT: _stat,
+    Operation.CHECKSUM: _checksum,
+    Operation.READ_BACK: _read_back,
+    Operation.LIST: _list,
+    Operation.READ: _read,
+    Operation.GET: _get,
+    Operation.PUT: _put,
+    Operation.CREATE: _create,
+    Operation.RENAME: _rename,
+    Operation.DELETE: _delete,
+}
+
+
+# -- files there
+
+
+@contextmanager
+def _opened(question: Question) -> Iterator[Any]:
+    file = client.File()
+    _checked(file.open(question.server + "/" + question.path, OpenFlags.READ))
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+@contextmanager
+def _created(server: str, path: str) -> Iterator[Any]:
+    """A new file that stands there, whole, when the block ends in order; else the server forgets it."""
+    file = client.File()
+    _checked(file.open(server + "/" + path, OpenFlags.NEW | OpenFlags.POSC | OpenFlags.MAKEPATH, _MODE))
+    try:
+        yield file
+    except BaseException as error:
+        if isinstance(error, Refused) and not error.server_code:
+            # Closing it, which its destructor does too, may keep half a file, and its name may be another's already.
+            _ABANDONED.append(file)
+        else:
+            _server(server).rm(path)  # before the close, which would keep what is there
+            file.close()
+        raise
+    _checked(file.close())
+
+
+def _check_length(file: Any, sent_bytes: int) -> None:
+    """A write that fills the disk is cut short and reported as success, and so is the close (5.5.3): look."""
+    held_bytes = _checked(file.stat(force=True)).size
+    if held_bytes != sent_bytes:
+        message = f"the server kept {held_bytes} of {sent_bytes} bytes"
+        raise Refused(Status(code=_SERVER_ANSWERED, errno=_NO_SPACE, message=message))
+
+
+def _blocks(file: Any) -> Iterator[bytes]:
+    offset = 0
+    while block := _checked(file.read(offset, _BLOCK_BYTES)):
+        yield block
+        offset += len(block)
+
+
+def _settled_size(question: Question) -> int:
+    """Size of a file once its writer has closed it. Opening one before that would block for a minute and more."""
+    end = time.monotonic() + _PENDING_S
+    while True:
+        found = _checked(_server(question.server).stat(question.path))
+        if not found.flags & _POSC_PENDING:
+            size_bytes: int = found.size
+            return size_bytes
+        if time.monotonic() > end:
+            raise Refused(Status(code=_SERVER_ANSWERED, errno=_LOCKED, message="somebody has been writing it for long"))
+        time.sleep(_PENDING_POLL_S)
+
+
+def _difference(server: str, path: str, adler32: str) -> str:
+    """Both checksums in words if they differ; nothing where the server cannot tell: then the caller has to ask."""
+    try:
+        held = _far_adler32(server, path)
+    except Refused as refused:
+        if refused.server_code in {0, _NOT_FOUND}:
+            raise
+        return ""  # it computes none, or its program failed, which happens now and then without any cause (3012)
+    return "" if held == adler32 else f"adler32 {held} there, {adler32} here"
+
+
+# -- files here
+
+
+@contextmanager
+def _locally(path: str, mode: str) -> Iterator[IO[bytes]]:
+    try:
+        with Path(path).open(mode) as file:
+            yield file
+    except OSError as error:
+        raise LocalFault(error) from error
+
+
+# -- questions and answers
+
+
+def answer(question: Question) -> Answer:
+    """Do what is asked."""
+    try:
+        return _OPERATIONS[question.operation](question)
+    except Refused as refused:
+        return Answer(status=refused.status)
+    except LocalFault as fault:
+        return Answer(local_errno=fault.errno)
+
+
+def main() -> None:
+    """Answer until stdin closes. A bug ends the process with its traceback in the log."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what the library prints is no answer
+    sending = threading.Lock()
+
+    def serve(number: bytes, text: bytes) -> None:
+        said = msgspec.json.encode(answer(msgspec.json.decode(text, type=Question)))
+        with sending:
+            answers.write(b"%s %s\n" % (number, said))
+            answers.flush()
+
+    def bug(caught: threading.ExceptHookArgs) -> None:
+        sys.excepthook(caught.exc_type, caught.exc_value or caught.exc_type(), caught.exc_traceback)
+        sys.stderr.flush()
+        os._exit(70)
+
+    threading.excepthook = bug
+    for line in sys.stdin.buffer:
+        number, _, text = line.rstrip(b"\n").partition(b" ")
+        threading.Thread(target=serve, args=(number, text), daemon=True).start()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
