@@ -199,6 +199,8 @@ def _type(kind: msgspec.inspect.Type) -> str:
             return " or ".join(words)
         case msgspec.inspect.ListType():
             return f"list of {_type(kind.item_type)}"
+        case msgspec.inspect.TupleType():
+            return f"list of {len(kind.item_types)}: {', '.join(map(_type, kind.item_types))}"
         case msgspec.inspect.DictType():
             return "object"
         case msgspec.inspect.StructType():

@@ -32,6 +32,8 @@ def build_parser() -> Parser:
         ("run", _add_run, "run a job; running it again does only what is missing"),
         ("plan", _add_plan, "show what a job would make; runs nothing"),
         ("register", _add_register, "put committed images into the catalog"),
+        ("reconcile", _add_reconcile, "compare storage, catalog and manifests; changes nothing"),
+        ("reproduce", _add_reproduce, "make a unit again from a job report, and compare it with what is stored"),
         ("exit-codes", _add_exit_codes, "list all exit codes"),
     ):
         add_arguments(commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False))
@@ -76,6 +78,18 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 def _add_register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("location", metavar="LOCATION", help="BASE/USER/JOBNAME or one of its visit folders")
     parser.add_argument("--site", default="local", metavar="NAME|FILE", help="whose catalog (default: local)")
+
+
+def _add_reconcile(parser: argparse.ArgumentParser) -> None:
+    _add_register(parser)
+    parser.add_argument("--checksums", action="store_true", help="ask the storage for every file's checksum, too")
+    parser.add_argument("--json", action="store_true", help="one JSON object with counts and findings[]")
+
+
+def _add_reproduce(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("report", metavar="REPORT", help="the jobReport.json of a job")
+    parser.add_argument("--unit", metavar="ID", help="which unit (default: the first that is committed)")
+    parser.add_argument("--workdir", metavar="DIR", help="keep everything in this folder (default: keep nothing)")
 
 
 def _add_exit_codes(parser: argparse.ArgumentParser) -> None:

@@ -49,6 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from transformation.plan_command import show_plan
 
                 return show_plan(parsed)
+            case "reconcile":
+                from transformation.reconcile_command import show_reconciled
+
+                return show_reconciled(parsed)
+            case "reproduce":
+                from transformation.reproduce_command import reproduce
+
+                return reproduce(parsed)
             case "register":
                 from transformation.register_command import register
 
@@ -136,7 +144,7 @@ def _run_to_verdict(
             affinity_cores=affinity_cores(),
         )
         journal.write("job_start", name=request.spec.name, user=request.spec.user, site=site.name, pid=os.getpid())
-        reporter.asked(request.spec, site.name, share, request.execution_number)
+        reporter.asked(request.spec, site.name, share, request.execution_number, request.folder)
         workdir.prepare()
         job = Job(
             request=request,

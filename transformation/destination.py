@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from transformation.checkpoints import Checkpoints
 from transformation.journal import Journal
 from transformation.layout import JobPlace
 from transformation.ledger import Ledger
@@ -100,6 +101,22 @@ class Destination:
             record=self._note_transfer,
         )
         return self._settle(unit, outcome)
+
+    def checkpoints(self, unit: Unit, attempt: int, *, last: int) -> Checkpoints:
+        """Those of a unit that is made in segments 0 to `last`."""
+
+        def tell(event: str, segment: int, problem: str) -> None:
+            self._journal.write(event, unit=unit.id, segment=segment, problem=problem)
+
+        return Checkpoints(
+            storage=self._storage,
+            place=self.place,
+            unit=unit,
+            digest=self._visits[unit.visit].digest,
+            last=last,
+            token=f"{self._journal.run}-{attempt}",
+            tell=tell,
+        )
 
     def commit_empty(self, staged: StagedVisit, unit: Unit) -> Failed | None:
         """Leave the receipt of a unit without objects."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from transformation.census import Census, take_census
 from transformation.cost_models import CostModel, cost_model
+from transformation.instance_catalog import InstanceCatalog, PhysicsCommands
 from transformation.model.failures import Failed
 from transformation.model.focal_plane import Pointing, Sensor
 from transformation.model.report import JobPredictedReport, UnitPredictedReport
@@ -29,7 +30,6 @@ from transformation.predict import (
 )
 from transformation.preflight import Findings, Rules, check_visit
 from transformation.simulator.release import Release
-from transformation.stage_in import StagedVisit
 
 _SENSORS_A_TRIM = 9
 
@@ -58,6 +58,18 @@ class Forecast:
         return predict_job(self.visits, hands, self.needs)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitInputs:
+    """One visit as it was read in."""
+
+    visit: str
+    """obshistid with extraid, as in all names."""
+    catalog: InstanceCatalog
+    commands: PhysicsCommands
+    objects: Path
+    """Its object lines, all that the catalogs and their includes hold."""
+
+
 def needs_of(release: Release) -> ReleaseNeeds:
     """The release's needs as plain numbers."""
     facts = release.facts
@@ -69,10 +81,9 @@ def needs_of(release: Release) -> ReleaseNeeds:
 
 
 def make_forecast(
-    release: Release, visits: Sequence[tuple[StagedVisit, Path]], units: Sequence[Unit], *, most_hours: float,
-    core_speed: float,
-) -> Forecast:  # fmt: skip
-    """Look at each visit with its file of object lines; `most_hours` is the limit of a simulator process."""
+    release: Release, visits: Sequence[VisitInputs], units: Sequence[Unit], *, most_hours: float, core_speed: float
+) -> Forecast:
+    """Look at each visit; `most_hours` is the limit of a simulator process, `core_speed` that of the site file."""
     facts = release.facts
     model = cost_model(facts.simulator, facts.cost_model)
     rules = Rules(
@@ -86,9 +97,7 @@ def make_forecast(
     sensors = {sensor.name: sensor for sensor in release.sensors}
     by_visit = {visit: tuple(of_visit) for visit, of_visit in groupby(units, key=lambda unit: unit.visit)}
     looks = [
-        _look(staged, objects, by_visit[staged.visit], sensors, release, rules)
-        for staged, objects in visits
-        if staged.visit in by_visit
+        _look(inputs, by_visit[inputs.visit], sensors, release, rules) for inputs in visits if inputs.visit in by_visit
     ]
     return Forecast(
         model=model,
@@ -118,22 +127,21 @@ class _Look:
 
 
 def _look(
-    staged: StagedVisit, objects: Path, units: Sequence[Unit], sensors: Mapping[str, Sensor], release: Release,
-    rules: Rules,
-) -> _Look:  # fmt: skip
-    catalog = staged.catalog
+    inputs: VisitInputs, units: Sequence[Unit], sensors: Mapping[str, Sensor], release: Release, rules: Rules
+) -> _Look:
+    catalog = inputs.catalog
     chosen = [sensors[name] for name in dict.fromkeys(unit.sensor for unit in units)]
     pointing = Pointing(ra_deg=catalog.ra_deg, dec_deg=catalog.dec_deg, rotskypos_deg=catalog.rotskypos_deg)
-    with objects.open("rb") as lines:
+    with inputs.objects.open("rb") as lines:
         census = take_census(lines, pointing, chosen)
-    conditions = conditions_of(catalog.header, staged.commands.values)
+    conditions = conditions_of(catalog.header, inputs.commands.values)
     predictions = dict(_predictions(units, sensors, census, conditions, release, rules))
     missing = missing_seds(census, release.root / "data" / "SEDs")
     return _Look(
         set_up_cpu_s=predict_visit(catalog.n_objects, _trims(release, chosen), rules.model, rules.core_speed),
         units=predictions,
         objects={unit.id: census.sensors[unit.sensor].n_objects for unit in units},
-        findings=check_visit(staged.visit, units, census, missing, conditions, predictions, rules, catalog.places.of),
+        findings=check_visit(inputs.visit, units, census, missing, conditions, predictions, rules, catalog.places.of),
     )
 
 

@@ -5,6 +5,7 @@
     BASE/USER/JOBNAME/v<visit>/.units/<unit>.json              the manifest that commits a unit
     BASE/USER/JOBNAME/v<visit>/.units/<unit>.failed.json       a failure that no further try can change
     BASE/USER/JOBNAME/v<visit>/.units/.<unit>.json.<token>.aside   a manifest that was found bad
+    BASE/USER/JOBNAME/v<visit>/.units/.<unit>.ckpt-<segment>.<token>.*   a checkpoint of a unit that is not committed
 
 Names depend on the request alone: PanDA gives every retry a new job id.
 """
@@ -72,6 +73,11 @@ def failure_name(unit: str) -> str:
 def aside_name(unit: str, token: str) -> str:
     """Where a bad manifest goes; the token is unique to the act of moving it."""
     return f".{manifest_name(unit)}.{token}.aside"
+
+
+def checkpoint_name(unit: str, segment: int, token: str, kind: str) -> str:
+    """A file of a checkpoint; the token is unique to the attempt that left it."""
+    return f".{unit}.ckpt-{segment}.{token}.{kind}"
 
 
 def visit_of_folder(name: str) -> str | None:

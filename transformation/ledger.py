@@ -40,6 +40,7 @@ class Ledger:
                 self._records[unit.id] = UnitReport(
                     id=unit.id, visit=unit.visit, sensor=unit.sensor, exposure=unit.exposure
                 )
+            self.version += 1
 
     def predicted(self, predictions: Mapping[str, UnitPredictedReport]) -> None:
         """What units are expected to cost, by unit id."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from transformation.model.failures import Failure, JobError
-from transformation.model.focal_plane import SCIENCE_GROUP, Amplifier, Sensor, TablesInvalid
+from transformation.model.focal_plane import Amplifier, Sensor, TablesInvalid
 from transformation.model.work import ExpectedFile, Role, Unit
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _BYTES_PER_PIXEL = {
     Role.AMPLIFIER_IMAGE: (1.34, 0.86),
 }
 
+_ALL_GROUPS = 7
 _PATTERN_SECONDS = 2.0
 """A sensor expression that has not answered by then is one that never will."""
 
@@ -42,6 +43,8 @@ class VisitFacts:
     has_sky: bool
     centroids: bool
     throughput: bool
+    camconfig: int = 1
+    """What the catalog itself says; without a word of it, science sensors, whatever the release's default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,7 @@ def plan_visit(facts: VisitFacts, selection: Selection, focal_plane: Sequence[Se
     """All wanted units of a visit, in the focal plane's order; each sensor and exposure exactly once."""
     wanted = [
         sensor
-        for sensor in select_sensors(selection.sensors, focal_plane)
+        for sensor in select_sensors(selection.sensors, focal_plane, facts.camconfig)
         if _is_selected(facts.visit, sensor, selection.only)
     ]
     return tuple(
@@ -70,13 +73,14 @@ def plan_visit(facts: VisitFacts, selection: Selection, focal_plane: Sequence[Se
     )
 
 
-def select_sensors(pattern: str, focal_plane: Sequence[Sensor]) -> tuple[Sensor, ...]:
+def select_sensors(pattern: str, focal_plane: Sequence[Sensor], camconfig: int = 1) -> tuple[Sensor, ...]:
     """Devices whose whole name the expression matches.
 
-    Wavefront sensors and guiders only when they are named: the pattern must match no science sensor, or one of its
-    alternatives must match them and spell their corner raft (`R00_.*|R22_S11`). Raises `JobError`
-    SENSOR_PATTERN_INVALID or NO_SENSOR_MATCHES.
+    `camconfig` is the catalog's: 1 science, 2 wavefront, 4 guiders, 0 all. Devices outside of it only when they are
+    named: the pattern must match no device within, or one of its alternatives must match them and spell their raft
+    (`R00_.*|R22_S11`). Raises `JobError` SENSOR_PATTERN_INVALID or NO_SENSOR_MATCHES.
     """
+    groups = camconfig or _ALL_GROUPS
     with _limited_time(pattern):
         try:
             expression = re.compile(pattern)
@@ -84,8 +88,8 @@ def select_sensors(pattern: str, focal_plane: Sequence[Sensor]) -> tuple[Sensor,
             detail = f"'sensors': {pattern!r} does not compile: {error}"
             raise JobError(Failure.SENSOR_PATTERN_INVALID, detail) from None
         matching = [sensor for sensor in focal_plane if expression.fullmatch(sensor.name)]
-        science = [sensor for sensor in matching if sensor.group == SCIENCE_GROUP]
-        chosen = [sensor for sensor in matching if sensor in science or not science or _is_named(sensor, pattern)]
+        within = {sensor.name for sensor in matching if groups & 1 << sensor.group}
+        chosen = [one for one in matching if one.name in within or not within or _is_named(one, pattern)]
     if not chosen:
         raise JobError(
             Failure.NO_SENSOR_MATCHES,

@@ -112,7 +112,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
-    """One image as the catalog knows it."""
+    """One file as the catalog knows it: an image, or the manifest of a unit."""
 
     name: str
     """`JOBNAME/v<visit>/<file>`: bare PhoSim names repeat between jobs."""
@@ -122,7 +122,7 @@ class FileRecord:
     size_bytes: int
     adler32: str
     metadata: dict[str, str | int] = field(default_factory=dict)
-    """visit, sensor, amplifier, exposure, filter, job, user, attempt, release."""
+    """visit, sensor, amplifier, exposure, filter, job, user, attempt, release, role; PanDA's ids."""
     replaces: tuple[str, ...] = ()
     """adler32 of lost versions that this one was made again for: a catalog may exchange those, and no others."""
 

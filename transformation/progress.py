@@ -137,10 +137,10 @@ class Meter:
             return one.fraction, one.left_s
 
     def _begin(self) -> None:
+        if len(self._exposures) == self.n_exposures:
+            return  # another segment of the same exposure
         if self._exposures:
             self._exposures[-1].fraction = 1.0
-        if len(self._exposures) == self.n_exposures:
-            return
         try:
             weights = self.weigh(len(self._exposures))
         except (OSError, ValueError, IndexError):  # no catalog to weigh by: nothing is shown

@@ -11,6 +11,7 @@ import resource
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -66,9 +67,12 @@ class Reporter:
         self._write()
         self._write_error(self.report.exit_code, self.report.exit_msg)
 
-    def asked(self, spec: JobSpec, site: str, share: Share, execution_number: int | None) -> None:
-        """What is asked for."""
+    def asked(
+        self, spec: JobSpec, site: str, share: Share, execution_number: int | None, folder: Path = Path()
+    ) -> None:
+        """What is asked for; relative locations in the spec are relative to the folder."""
         report = self.report
+        report.spec, report.spec_folder = msgspec.to_builtins(spec), str(folder.absolute())
         report.name, report.user, report.site = spec.name, spec.user, site
         report.task, report.comment = spec.task or "", spec.comment or ""
         report.attempt = execution_number

@@ -13,7 +13,7 @@ from pathlib import Path
 from site_configs.load import expand
 from site_configs.schema import Site
 from transformation.destination import Destination
-from transformation.forecast import Forecast, job_report, make_forecast, needs_of, unit_report
+from transformation.forecast import Forecast, VisitInputs, job_report, make_forecast, needs_of, unit_report
 from transformation.journal import Journal
 from transformation.layout import JobPlace
 from transformation.ledger import Ledger
@@ -30,6 +30,7 @@ from transformation.request import Request
 from transformation.resources import Share, free_bytes
 from transformation.run_units import UnitLoop, VisitWork
 from transformation.set_up import SimulatorBench
+from transformation.simulator.choose import has_grid_mode
 from transformation.simulator.release import Release, find_release
 from transformation.stage_in import StagedVisit, local_path, stage_in
 from transformation.watch import Watch
@@ -120,6 +121,9 @@ def make_plan(job: Job, *, write_inputs: bool) -> Plan:
         raise JobError(Failure.SPEC_INVALID, f"'release' is missing and site {job.site.name} has no default")
     release = find_release(name, release_roots(job.site, os.environ))
     folders = [job.workdir.visit(index) if write_inputs else None for index in range(len(spec.visit_items()))]
+    if spec.options.checkpoints and not (has_grid_mode(release) and release.facts.options.checkpoint):
+        detail = f"'options.checkpoints': release {release.name} cannot make checkpoints; leave the option out"
+        raise JobError(Failure.SPEC_INVALID, detail)
     visits = stage_in(spec, job.request.folder, release, folders, job.workdir.inputs)
     selection = Selection(
         sensors=spec.sensors,
@@ -197,6 +201,7 @@ def _run_units(
         attempts=job.spec.attempts,
         wall_limit_s=3600.0 * job.most_hours,
         memory_limit_bytes=min(plan.release.facts.memory_bytes, job.share.memory_bytes // hands),
+        checkpoints=job.spec.options.checkpoints,
         idle_limit_s=3600.0 * job.site.worker.max_idle_hours,
     )
     reporter.running(hands, job.processes)
@@ -231,10 +236,19 @@ def forecast_of(job: Job, plan: Plan, units: Sequence[Unit]) -> Forecast:
     """What these units will cost, and which of them cannot succeed. Needs the inputs that `make_plan` wrote."""
     return make_forecast(
         plan.release,
-        [(staged, job.workdir.visit(staged.index).objects) for staged in plan.visits],
+        [_inputs(staged, job.workdir) for staged in plan.visits],
         units,
         most_hours=job.most_hours,
         core_speed=job.site.worker.core_speed,
+    )
+
+
+def _inputs(staged: StagedVisit, workdir: WorkDir) -> VisitInputs:
+    return VisitInputs(
+        visit=staged.visit,
+        catalog=staged.catalog,
+        commands=staged.commands,
+        objects=workdir.visit(staged.index).objects,
     )
 
 

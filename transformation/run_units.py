@@ -149,7 +149,8 @@ class UnitLoop:
         for unit in batch.units:
             self._ledger.started(unit, number)
         with self._watch.over(ready, batch, number) as meter:
-            attempt = simulate(self._bench, ready, batch, number, observer=meter, alone=alone)
+            checkpoints = self._destination.checkpoints(batch.units[0], number, last=self._bench.checkpoints)
+            attempt = simulate(self._bench, ready, batch, number, observer=meter, checkpoints=checkpoints, alone=alone)
         self._finishers.add((ready.staged.index,), partial(self._finish, ready, attempt))
 
     def _finish(self, ready: ReadyVisit, attempt: Attempt) -> None:

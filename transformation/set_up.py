@@ -41,13 +41,15 @@ class SimulatorBench:
     wall_limit_s: float
     memory_limit_bytes: int = 1 << 62
     """What one process may take when as many run as may run."""
+    checkpoints: int = 0
+    """Segments of each raytrace that leave a checkpoint."""
     idle_limit_s: float | None = None
     """A process that uses no CPU time for so long is ended."""
 
     @property
     def simulator(self) -> Simulator:
         """How the release is driven."""
-        return simulator_for(self.release, amplifiers=self.amplifiers)
+        return simulator_for(self.release, amplifiers=self.amplifiers, checkpoints=self.checkpoints)
 
     def command(self, step: Step, folder: Path, log: Path, observer: Observer | None = None) -> Command:
         """A simulator process with its output in `<log>.out` and `<log>.err`."""

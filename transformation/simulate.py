@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from transformation.checkpoints import Checkpoints
 from transformation.fits_facts import Facts, Request
 from transformation.judge import Light, electrons_due, judge, keys_of
 from transformation.model.failures import Failed, Failure
@@ -53,19 +54,23 @@ class Attempt:
 
 
 def simulate(
-    bench: SimulatorBench, ready: ReadyVisit, batch: Batch, number: int, *, observer: Observer, alone: bool = False
-) -> Attempt:
-    """Run the batch's steps in a fresh folder."""
+    bench: SimulatorBench, ready: ReadyVisit, batch: Batch, number: int, *, observer: Observer,
+    checkpoints: Checkpoints, alone: bool = False,
+) -> Attempt:  # fmt: skip
+    """Run the batch's steps in a fresh folder, from the last checkpoint on."""
     folder = ready.folder.attempt(batch, number)
     runs: list[Finished] = []
     logs: list[Path] = []
     failed: Failed | None = None
     skipped = False
     try:
-        for step in ready.jobs.steps(batch, folder):
+        folder.mkdir(parents=True)
+        for step in ready.jobs.steps(batch, folder, checkpoints.fetch(folder)):
             logs.append(ready.folder.unit_log(batch, step.name, number))
             command = bench.command(step, folder, logs[-1], observer)
             failed = _run(bench, ready, batch, command, logs[-1], runs)
+            if failed is None and step.segment is not None:
+                failed = checkpoints.keep(folder, step.segment)
             if failed is not None:
                 break
         skipped = failed is None and _was_skipped(ready, batch, logs[-1])

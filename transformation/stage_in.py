@@ -27,6 +27,7 @@ from transformation.instance_catalog import (
 from transformation.model.failures import Failure, JobError
 from transformation.model.spec import CatalogItem, InlineCommands, JobSpec, VisitItem, catalog_item
 from transformation.planning import VisitFacts, has_sky
+from transformation.sed_tree import checksum_of_seds, link_seds
 from transformation.simulator.release import Release
 from transformation.workdir import VisitDir
 
@@ -52,7 +53,9 @@ class StagedVisit:
     digest: str
     """sha256 of `identity`."""
     identity: Mapping[str, object]
-    """What decides the pixels: catalogs, commands, seed, release, amplifiers."""
+    """What decides the pixels: catalogs, commands, seed, release, amplifiers, SEDs of the job's own."""
+    sed_library: Path = Path()
+    """Folder of all SEDs that objects may name."""
 
     @property
     def visit(self) -> str:
@@ -104,6 +107,13 @@ def _stage_visit(
     except CatalogInvalid as error:
         raise JobError(_FAILURE_OF_FAULT[error.kind], str(error)) from None
     identity = _identity(catalog, commands, spec, release)
+    library = release.root / "data" / "SEDs"
+    if spec.options.seds is not None:
+        own = local_path(spec.options.seds, base, "options.seds")
+        identity["seds_sha256"] = checksum_of_seds(own)
+        if folder is not None:
+            link_seds(library, own, folder.seds)
+            library = folder.seds
     try:
         facts = _facts(catalog, commands)
     except CommandsInvalid as error:
@@ -115,6 +125,7 @@ def _stage_visit(
         facts=facts,
         digest=hashlib.sha256(msgspec.json.encode(identity, order="sorted")).hexdigest(),
         identity=identity,
+        sed_library=library,
     )
 
 
@@ -210,6 +221,8 @@ def _facts(catalog: InstanceCatalog, commands: PhysicsCommands) -> VisitFacts:
         has_sky=has_sky(commands.values, catalog.telconfig),
         centroids=commands.centroidfile,
         throughput=commands.throughputfile,
+        # Not the release's default: that of PhoSim 5/6 adds 330 exposures of each guider.
+        camconfig=int(catalog.given.get("camconfig", "1")),
     )
 
 

@@ -95,6 +95,11 @@ class VisitDir:
         return self.root / OBJECTS_NAME
 
     @property
+    def seds(self) -> Path:
+        """The SEDs of release and job in one tree; there only if the job brings any."""
+        return self.root / "data" / "SEDs"
+
+    @property
     def commands(self) -> Path:
         """The merged physics commands."""
         return self.root / "commands.txt"

@@ -58,7 +58,7 @@ def only(text: str, fault: Fault, *, times: int = 10**9) -> Fault:
 
 def dribble(method: str, path: str, ask: Ask) -> Answer:
     """Never silent for long, and never done: `FaultyProxy` sends such a body a byte at a time."""
-    return Answer(status=200, body=b" " * 600, headers={"Content-Type": "application/json", "X-Dribble": "0.2"})
+    return Answer(status=200, body=b" " * 100, headers={"Content-Type": "application/json", "X-Dribble": "0.2"})
 
 
 class FaultyProxy:
@@ -68,6 +68,7 @@ class FaultyProxy:
         self.requests: list[str] = []
         """Method and path of each."""
         self.fault: Fault | None = None
+        self.closed = False
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -95,6 +96,8 @@ class FaultyProxy:
                 self.end_headers()
                 pause_s = float(answer.headers.get("X-Dribble", "0"))
                 for part in [answer.body[n : n + 1] for n in range(len(answer.body))] if pause_s else [answer.body]:
+                    if proxy.closed:
+                        return
                     self.wfile.write(part)
                     time.sleep(pause_s)
 
@@ -127,7 +130,8 @@ class FaultyProxy:
             self.fault = None
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and let go of who still listens to us."""
+        self.closed = True
         self._server.shutdown()
         self._server.server_close()
 

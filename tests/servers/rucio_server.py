@@ -90,6 +90,8 @@ class RucioServer:
     """SQLAlchemy URL; empty = SQLite in the server's folder."""
     schema: str = ""
     """Schema within that database."""
+    workers: int = 1
+    """More than one is for a database that bears it."""
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="rucio-server-")))
     port: int = 0
     _process: subprocess.Popen[bytes] | None = None
@@ -123,8 +125,8 @@ class RucioServer:
     def start(self) -> None:
         """Serve; returns when it answers."""
         command = [
-            *(venv_python(), "-m", "gunicorn", "--no-control-socket", "--workers", "1", "--worker-class", "sync"),
-            *("--bind", f"127.0.0.1:{self.port}", "--graceful-timeout", "1", "--timeout", "600"),
+            *(venv_python(), "-m", "gunicorn", "--no-control-socket", "--bind", f"127.0.0.1:{self.port}"),
+            *("--workers", str(self.workers), "--worker-class", "sync", "--graceful-timeout", "1", "--timeout", "600"),
             "rucio.web.rest.flaskapi.v1.main:application",
         ]
         with (self.folder / "server.log").open("ab") as log:

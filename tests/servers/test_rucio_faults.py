@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 
 from site_configs.schema import Rucio
 from tests.conformance.catalog_suite import DATASET, record
-from tests.servers.faulty_proxy import Answer, Ask, Fault, FaultyProxy, dribble, lost_answer, only, status
+from tests.servers.faulty_proxy import Answer, Ask, FaultyProxy, dribble, lost_answer, only, status
 from tests.servers.rucio_fixtures import settings_of
 from tests.servers.rucio_server import RucioServer
 from transformation.catalog.retrying import RetryingCatalog
@@ -22,10 +23,20 @@ from transformation.catalog.rucio import RucioCatalog
 from transformation.model.failures import Failure
 from transformation.ports import Catalog, CatalogError
 
+# A client that is given up in the middle of an answer leaves its socket to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 ROOT = Path(__file__).parents[2]
 RECORDS = [record(number) for number in range(17)]
 Door = Callable[[float], Catalog]
 """The catalog behind the proxy, for so many seconds of patience."""
+
+
+@pytest.fixture(autouse=True)
+def swept() -> Iterator[None]:
+    """That garbage is collected here, not in another module's tests."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -104,19 +115,28 @@ def test_frozen_and_thawed(rucio_server: RucioServer, door: Door, direct: RucioC
     assert names(direct) == ALL
 
 
-@pytest.mark.parametrize("path", ["auth/userpass", "dids", "attachments", "replicas/list"])
-@pytest.mark.parametrize(
-    "fault",
-    [
-        status(500), status(502), status(503, body=b""), status(200, body=b"<html>a login page</html>"),
-        status(200, body=b'[{"half": ', headers={"Content-Type": "application/json"}),
-        status(201, body=b"\xff\xfe\x00", headers={"Content-Type": "application/x-json-stream"}),
-        status(500, headers={"ExceptionClass": "DatabaseException", "ExceptionMessage": "deadlock detected"}),
-        lost_answer, dribble,
-    ],
-    ids=["500", "502", "503", "html", "half", "binary", "DatabaseException", "lost-answer", "dribble"],
-)  # fmt: skip
-def test_trouble_passes(door: Door, direct: RucioCatalog, proxy: FaultyProxy, path: str, fault: Fault) -> None:
+FAULTS = {
+    "500": status(500),
+    "502": status(502),
+    "503": status(503, body=b""),
+    "html": status(200, body=b"<html>a login page</html>"),
+    "half": status(200, body=b'[{"half": ', headers={"Content-Type": "application/json"}),
+    "binary": status(201, body=b"\xff\xfe\x00", headers={"Content-Type": "application/x-json-stream"}),
+    "database": status(500, headers={"ExceptionClass": "DatabaseException", "ExceptionMessage": "deadlock detected"}),
+    "lost": lost_answer,
+    "dribble": dribble,
+}
+TROUBLES = {
+    "auth/userpass": ["500", "503", "html", "database", "lost", "dribble"],
+    "dids": ["502", "database", "lost"],
+    "attachments": ["500", "502", "503", "html", "half", "database", "lost", "dribble"],
+    "replicas/list": ["500", "html", "half", "binary", "lost", "dribble"],
+}
+
+
+@pytest.mark.parametrize(("path", "name"), [(path, name) for path, some in TROUBLES.items() for name in some])
+def test_trouble_passes(door: Door, direct: RucioCatalog, proxy: FaultyProxy, path: str, name: str) -> None:
+    fault = FAULTS[name]
     with proxy.faulty(only(path, fault)), pending(within_s=8.0):
         door(0.0).register(RECORDS)
     known = names(direct)

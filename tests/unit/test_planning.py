@@ -255,3 +255,30 @@ def test_a_sky_makes_larger_files() -> None:
     for sky, megabytes in ((True, 53), (False, 14)):
         one = plan("R22_S11", visit_facts(has_sky=sky))[0]
         assert one.estimated_bytes / 1e6 == pytest.approx(megabytes, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("camconfig", "pattern", "count"),
+    [
+        (1, ".*", 189),
+        (2, ".*", 8),
+        (4, ".*", 8),
+        (7, ".*", 205),
+        (0, ".*", 205),
+        (6, ".*", 16),
+        # named, or nothing else is meant
+        (2, "R22_S11", 1),
+        (2, "R22_S11|.*_C.", 9),
+        (2, ".*_S11|.*_C.", 8),
+        (4, "R00_.*", 4),
+        (1, "R00_.*", 4),
+        (3, "R00_.*", 4),
+    ],
+)
+def test_camconfig_of_the_catalog_and_the_expression(camconfig: int, pattern: str, count: int) -> None:
+    assert len(select_sensors(pattern, focal_plane(), camconfig)) == count
+
+
+def test_camconfig_decides_the_units_of_a_visit() -> None:
+    facts = replace(visit_facts(nsnap=1), camconfig=3)
+    assert {unit.sensor for unit in plan("R0[01]_S22.*", facts)} == {"R01_S22", "R00_S22_C0", "R00_S22_C1"}

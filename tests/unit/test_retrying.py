@@ -42,9 +42,7 @@ def failing_at(calls: Iterable[int], operation: str | None = None, *, transient:
 class Bench:
     """A coat with a clock of its own around a memory storage that fails on demand."""
 
-    def __init__(
-        self, *, before: Hook | None = None, after: Hook | None = None, patience: Patience = PATIENCE
-    ) -> None:
+    def __init__(self, *, before: Hook | None = None, after: Hook | None = None, patience: Patience = PATIENCE) -> None:
         nothing: Hook = lambda operation, url: None  # noqa: E731
         self.memory = MemoryStorage()
         self.now_s = 0.0

@@ -115,7 +115,7 @@ def test_request_that_does_not_fit_beside_its_own_work_files(bench: Bench, names
     check_told(outcome, 42, "DISK_FULL")
 
 
-@pytest.mark.parametrize("size", ["16k", "60k"])
+@pytest.mark.parametrize("size", ["60k", "290k"])
 def test_store_that_is_full(bench: Bench, namespace: tuple[str, ...], size: str) -> None:
     outcome = run_on_small_disk(bench, namespace, bench.store, size, amplifiers=True)
     check_told(outcome, 71, "STORAGE_FULL")

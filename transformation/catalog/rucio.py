@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -44,10 +44,11 @@ _FILES_PER_CALL = 500
 _LONGEST_REASON = 300
 _XROOTD = frozenset({"root", "roots", "xroot", "xroots"})
 _Answer = TypeVar("_Answer")
+_Item = TypeVar("_Item")
 
 
 class _Held(msgspec.Struct, frozen=True):
-    """One line of the server's list of replicas."""
+    """One line of the server's list of a dataset's files, or of replicas."""
 
     name: str
     bytes: int
@@ -75,13 +76,13 @@ class RucioCatalog:
 
     def register(self, records: Sequence[FileRecord]) -> None:
         """See `Catalog.register`; of more than 500 records, earlier ones may stand when a later one is refused."""
-        meant = _unique(records)
-        for start in range(0, len(meant), _FILES_PER_CALL):
-            self._ask(partial(self._register, meant[start : start + _FILES_PER_CALL]))
+        for batch in _batches(_unique(records)):
+            self._ask(partial(self._register, batch))
 
     def known(self, dataset: str) -> Sequence[FileRecord]:
         """See `Catalog.known`; without metadata where the server keeps only its own kinds."""
-        return self._ask(partial(self._known, dataset))
+        names = self._ask(partial(self._names, dataset))
+        return [record for batch in _batches(names) for record in self._ask(partial(self._known, dataset, batch))]
 
     # -- one conversation each
 
@@ -153,8 +154,19 @@ class RucioCatalog:
             detail = f"{self.place}: it does not list {lacking[0]}, which was registered"
             raise CatalogError(Failure.REGISTRATION_PENDING, detail, transient=True)
 
-    def _known(self, dataset: str, session: RucioSession) -> list[FileRecord]:
-        held = sorted(self._replicas(session, [dataset]), key=lambda one: one.name)
+    def _names(self, dataset: str, session: RucioSession) -> list[str]:
+        """Of the dataset's files, in order."""
+        from rucio.common.exception import DataIdentifierNotFound
+
+        try:
+            return sorted(
+                one.name for one in msgspec.convert(list(session.list_files(**self._did(dataset))), list[_Held])
+            )
+        except DataIdentifierNotFound:
+            return []
+
+    def _known(self, dataset: str, names: Sequence[str], session: RucioSession) -> list[FileRecord]:
+        held = sorted(self._replicas(session, names), key=lambda one: one.name)
         metadata: dict[str, dict[str, str | int]] = {}
         if held and self._detail is Detail.ALL:
             found = session.get_metadata_bulk([self._did(one.name) for one in held], plugin="JSON")
@@ -264,6 +276,10 @@ def _unique(records: Sequence[FileRecord]) -> list[FileRecord]:
             )
             raise CatalogError(Failure.REGISTRATION_CONFLICT, detail, transient=False)
     return list(by_name.values())
+
+
+def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    return (items[start : start + _FILES_PER_CALL] for start in range(0, len(items), _FILES_PER_CALL))
 
 
 def _container(dataset: str) -> str:

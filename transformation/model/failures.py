@@ -195,6 +195,12 @@ class Failure(Enum):
         "a sensor has more objects than the simulator can hold",
         "split the catalog into several visits",
     )
+    NOT_REPRODUCED = (
+        60,
+        Remedy.NEVER,
+        "a unit made again differs from the one that is stored",
+        "compare release, machine and libraries of the two runs",
+    )
     # -- storage
     STORAGE_UNREACHABLE = (
         70,
@@ -239,6 +245,12 @@ class Failure(Enum):
         Remedy.NEVER,
         "the catalog knows another file under the same name",
         "compare size and checksum in the message",
+    )
+    INCONSISTENT = (
+        83,
+        Remedy.NEVER,
+        "storage, catalog and manifests do not agree",
+        "`lsst-trf register` for what is unregistered, run the job again for what is lost; see `lsst-trf reconcile`",
     )
     # -- the job as a whole
     PARTIAL = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -175,6 +175,10 @@ class JobReport(msgspec.Struct, kw_only=True):
     """Name of the row of the exit-code table."""
     exit_msg: str = msgspec.field(name="exitMsg")
     """One sentence: what happened, where, what to do."""
+    spec: dict[str, Any] = {}
+    """The job spec, as `lsst-trf reproduce` needs it."""
+    spec_folder: str = ""
+    """What relative locations in it are relative to."""
     state: Literal["running", "done", "partial", "failed", "terminated"] = "running"
     """`partial`: some units are done, not all; `terminated`: it was told to stop."""
     name: str = ""

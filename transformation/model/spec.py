@@ -60,6 +60,11 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Rarely needed choices."""
 
+    checkpoints: Annotated[int, msgspec.Meta(ge=0, le=72)] = 0
+    """Cut each raytrace into so many segments and one; a later attempt goes on after the last that was finished."""
+    seds: Location | None = None
+    """Folder of spectra that the job brings along, in addition to the release's; its names must differ from those."""
+
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One request: which sky, which sensors, which release, whose."""
@@ -71,7 +76,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     user: Name
     """Whose job it is: the folder above the job's."""
     sensors: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
-    """Regular expression over PhoSim sensor names, full match, e.g. `R11_S..`."""
+    """Regular expression over PhoSim sensor names, full match, e.g. `R11_S..`. Devices outside of the catalog's
+    `camconfig` (1 science, which is the default, 2 wavefront, 4 guiders, 7 all) only if nothing else matches, or if an
+    alternative spells their raft, e.g. `R22_S11|R00_S22_C0`."""
     catalogs: Annotated[list[Location | CatalogItem], msgspec.Meta(min_length=1)] | None = None
     """Instance catalogs of one image, appended in order. Give this or `visits`."""
     visits: Annotated[list[VisitItem], msgspec.Meta(min_length=1)] | None = None
@@ -97,7 +104,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     limits: Limits = Limits()
     """What one unit may cost."""
     options: Options = Options()
-    """Rarely needed choices; none so far."""
+    """Rarely needed choices."""
 
     def visit_items(self) -> list[VisitItem]:
         """The visits, whichever way they were written; commands filled in."""

@@ -25,6 +25,7 @@ def driver_argv(
         *(("-c", str(folder.commands)) if folder.commands.stat().st_size else ()),
         *("-s", "|".join(sensors)),
         *("-i", release.facts.instrument),
+        *(("--sed", str(folder.seds)) if folder.seds.is_dir() else ()),
         *grid,
         # PhoSim 5/6 takes all CPUs of the machine when it is not told.
         *(("-t", "1") if release.facts.options.threads else ()),

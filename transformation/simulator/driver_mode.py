@@ -73,8 +73,9 @@ class DriverVisit:
         sensors = dict.fromkeys(unit.sensor for unit in units)
         return [Batch(units=tuple(unit for unit in units if unit.sensor == sensor)) for sensor in sensors]
 
-    def steps(self, batch: Batch, folder: Path) -> tuple[Step, ...]:
-        """One run of the driver. Raises `OSError`."""
+    def steps(self, batch: Batch, folder: Path, first_segment: int) -> tuple[Step, ...]:
+        """One run of the driver, which knows no segments. Raises `OSError`."""
+        del first_segment
         work, output = folder / "work", folder / "output"
         for fresh in (work, output):
             fresh.mkdir(parents=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transformation.model.work import Batch, ExpectedFile, Unit
@@ -66,6 +66,8 @@ class GridMode:
 
     release: Release
     amplifiers: bool
+    checkpoints: int = 0
+    """Segments of a raytrace that leave a checkpoint for the next."""
 
     def set_up(self, folder: VisitDir, sensors: Sequence[str]) -> Step:
         """The driver; it does the visit-level steps and leaves the DAG."""
@@ -73,8 +75,9 @@ class GridMode:
 
     def open_visit(self, folder: VisitDir, visit: str) -> GridVisit:
         """What the driver left. Raises `SetUpInvalid`."""
+        graph = read_graph(folder.work, visit)
         return GridVisit(
-            work=folder.work, visit=visit, graph=read_graph(folder.work, visit), amplifiers=self.amplifiers
+            work=folder.work, visit=visit, graph=graph, amplifiers=self.amplifiers, checkpoints=self.checkpoints
         )
 
 
@@ -86,6 +89,7 @@ class GridVisit:
     visit: str
     graph: VisitGraph
     amplifiers: bool
+    checkpoints: int = 0
 
     @property
     def exit_status_counts(self) -> bool:
@@ -112,13 +116,16 @@ class GridVisit:
         """Each unit on its own."""
         return [Batch(units=(unit,)) for unit in units]
 
-    def steps(self, batch: Batch, folder: Path) -> tuple[Step, ...]:
-        """Raytrace, then e2adc if amplifiers are wanted. Raises `OSError`."""
+    def steps(self, batch: Batch, folder: Path, first_segment: int) -> tuple[Step, ...]:
+        """Raytrace, whole or in segments, then e2adc if amplifiers are wanted. Raises `OSError`."""
         (unit,) = batch.units
         jobs = self._jobs(unit)
-        folder.mkdir(parents=True)
         pars = prepare_attempt(folder, self.graph, jobs, self.trimmed(unit.sensor))
-        steps = [Step(name="raytrace", argv=(jobs.raytrace.executable,), stdin=pars, prints_bands=True)]
+        raytrace = Step(name="raytrace", argv=(jobs.raytrace.executable,), stdin=pars, prints_bands=True)
+        steps = [raytrace]
+        if self.checkpoints:
+            segments = range(first_segment, self.checkpoints + 1)
+            steps = [segment_step(raytrace, pars, number, last=self.checkpoints) for number in segments]
         if self.amplifiers and jobs.e2adc is not None:
             steps.append(_step("e2adc", jobs.e2adc, jobs.e2adc.pars))
         return tuple(steps)
@@ -236,3 +243,11 @@ def prepare_attempt(folder: Path, graph: VisitGraph, jobs: UnitJobs, trimmed: Pa
         for part in (jobs.raytrace.pars, trimmed):
             whole.write(part.read_bytes())
     return pars
+
+
+def segment_step(raytrace: Step, whole: Path, number: int, *, last: int) -> Step:
+    """One segment: the whole input and the two commands that say which; of equal keys raytrace takes the later."""
+    pars = whole.with_name(f"{whole.stem}_segment-{number}{whole.suffix}")
+    pars.write_bytes(whole.read_bytes() + f"\ncheckpointtotal {last}\ncheckpointcount {number}\n".encode())
+    leaves = number if number < last else None
+    return replace(raytrace, name=f"raytrace-{number}", stdin=pars, segment=leaves)

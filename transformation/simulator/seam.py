@@ -28,6 +28,8 @@ class Step:
     stdin: Path | None = None
     prints_bands: bool = False
     """Whether raytrace's table of bands is in its output."""
+    segment: int | None = None
+    """Of a raytrace in segments: the number of one that leaves a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +60,11 @@ class VisitJobs(Protocol):
     def batches(self, units: Sequence[Unit]) -> list[Batch]:
         """The units, those together that one run makes."""
 
-    def steps(self, batch: Batch, folder: Path) -> tuple[Step, ...]:
-        """Fill the fresh folder of an attempt; the processes to run there, in order. Raises `OSError`."""
+    def steps(self, batch: Batch, folder: Path, first_segment: int) -> tuple[Step, ...]:
+        """Fill the fresh folder of an attempt; the processes to run there, in order. Raises `OSError`.
+
+        `first_segment` is not 0 where the folder holds a checkpoint of the segment before.
+        """
 
     def output(self, folder: Path, file: ExpectedFile, filter_number: int) -> Path | None:
         """Where a run in that folder left an expected file."""

@@ -1,7 +1,7 @@
 """The child process that holds the XRootD client library: `python -m transformation.storage.xrootd_mover`.
 
 The library's calls can hang for ever (measured: a lost server under `xrate`, any use after a fork), so they live where
-they can be killed. Questions come as lines on stdin, each is answered by a thread of its own over the library's one
+they can be killed. Questions come as lines on stdin and are answered by many threads over the library's one
 connection per server; when stdin closes the process is gone at once, whatever still hangs.
 
 Rules of this file
@@ -15,29 +15,35 @@ Rules of this file
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
-import zlib
+import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+from isal import isal_zlib
 from XRootD import client
 from XRootD.client.flags import AccessMode, DirListFlags, OpenFlags, QueryCode
 
 from transformation.storage.xrootd_words import Answer, Listed, Operation, Question, Status
 
 _BLOCK_BYTES = 4 << 20
+_HANDS = 64
+"""Questions at once; more than eight units of four files each."""
 _MODE = AccessMode.UR | AccessMode.UW | AccessMode.GR | AccessMode.OR
 """0644; the library's default for a file that is opened is 0600."""
 _POSC_PENDING = 64
 """Flag of a file that its writer has not closed (kXR_poscpend)."""
 _SERVER_ANSWERED = 400
-_LOCKED, _NO_SPACE, _NOT_FOUND, _FILE_EXISTS = 3003, 3009, 3011, 3018
+_CHECKSUM = re.compile(rb"adler32 +([0-9A-Fa-f]{1,8})[\0\s]*")
+_LOCKED, _NO_SPACE, _NOT_FOUND, _NO_CHECKSUM, _FILE_EXISTS = 3003, 3009, 3011, 3012, 3018
 _PENDING_S = 10.0
 """How long somebody else's unfinished file is waited for."""
 _PENDING_POLL_S = 0.02
@@ -97,14 +103,17 @@ def _checksum(question: Question) -> Answer:
 def _far_adler32(server: str, path: str) -> str:
     found: bytes = _checked(_server(server).query(QueryCode.CHECKSUM, _with(path, "cks.type=adler32")))
     # `adler32 ab199dde\0`, on some servers without leading zeros.
-    return found.rstrip(b"\0").split()[1].decode().lower().zfill(8)
+    match = _CHECKSUM.fullmatch(found)
+    if match is None:
+        raise Refused(Status(code=_SERVER_ANSWERED, errno=_NO_CHECKSUM, message=f"not a checksum: {found[:100]!r}"))
+    return match[1].decode().lower().zfill(8)
 
 
 def _read_back(question: Question) -> Answer:
     checksum = 1
     with _opened(question) as file:
         for block in _blocks(file):
-            checksum = zlib.adler32(block, checksum)
+            checksum = isal_zlib.adler32(block, checksum)
     return Answer(adler32=f"{checksum:08x}")
 
 
@@ -129,22 +138,25 @@ def _get(question: Question) -> Answer:
     with _opened(question) as file, _locally(question.local, "xb") as target:
         for block in _blocks(file):
             target.write(block)
-            checksum = zlib.adler32(block, checksum)
+            checksum = isal_zlib.adler32(block, checksum)
     return Answer(differs=_difference(question.server, question.path, f"{checksum:08x}"))
 
 
 def _put(question: Question) -> Answer:
     checksum, offset = 1, 0
     with _locally(question.local, "rb") as source, _created(question.server, question.new_path) as file:
-        while block := source.read(_BLOCK_BYTES):
+        size_bytes = os.fstat(source.fileno()).st_size
+        # Not more than there is: room for a whole block costs more than its checksum, because the kernel clears it.
+        while block := source.read(min(_BLOCK_BYTES, size_bytes - offset)):
             _checked(file.write(block, offset))
-            checksum = zlib.adler32(block, checksum)
+            checksum = isal_zlib.adler32(block, checksum)
             offset += len(block)
-        _check_length(file, offset)
     differs = _difference(question.server, question.new_path, f"{checksum:08x}")
     server = _server(question.server)
     if differs:
+        held_bytes = _checked(server.stat(question.new_path)).size
         _checked(server.rm(question.new_path))
+        _check_length(held_bytes, offset)
     else:
         _checked(server.mv(question.new_path, question.path))
     return Answer(differs=differs)
@@ -156,7 +168,7 @@ def _create(question: Question) -> Answer:
             with _created(question.server, question.path) as file:
                 _checked(file.write(question.content, 0))
                 _checked(file.sync())
-                _check_length(file, len(question.content))
+                _check_length(_checked(file.stat(force=True)).size, len(question.content))
             return Answer()
         except Refused as refused:
             if refused.server_code != _FILE_EXISTS:
@@ -224,9 +236,8 @@ def _created(server: str, path: str) -> Iterator[Any]:
     _checked(file.close())
 
 
-def _check_length(file: Any, sent_bytes: int) -> None:
+def _check_length(held_bytes: int, sent_bytes: int) -> None:
     """A write that fills the disk is cut short and reported as success, and so is the close (5.5.3): look."""
-    held_bytes = _checked(file.stat(force=True)).size
     if held_bytes != sent_bytes:
         message = f"the server kept {held_bytes} of {sent_bytes} bytes"
         raise Refused(Status(code=_SERVER_ANSWERED, errno=_NO_SPACE, message=message))
@@ -300,16 +311,19 @@ def main() -> None:
             answers.write(b"%s %s\n" % (number, said))
             answers.flush()
 
-    def bug(caught: threading.ExceptHookArgs) -> None:
-        sys.excepthook(caught.exc_type, caught.exc_value or caught.exc_type(), caught.exc_traceback)
-        sys.stderr.flush()
-        os._exit(70)
-
-    threading.excepthook = bug
+    hands = ThreadPoolExecutor(_HANDS)
     for line in sys.stdin.buffer:
         number, _, text = line.rstrip(b"\n").partition(b" ")
-        threading.Thread(target=serve, args=(number, text), daemon=True).start()
+        hands.submit(serve, number, text).add_done_callback(_end_at_a_bug)
     os._exit(0)
+
+
+def _end_at_a_bug(served: Future[None]) -> None:
+    error = served.exception()
+    if error is not None:
+        traceback.print_exception(error)
+        sys.stderr.flush()
+        os._exit(70)
 
 
 if __name__ == "__main__":

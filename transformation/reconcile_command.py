@@ -1,0 +1,56 @@
+"""`lsst-trf reconcile LOCATION`: do storage, catalog and manifests agree? Changes nothing."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections import Counter
+from contextlib import closing
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+from transformation.layout import place_of
+from transformation.model.failures import Failed, Failure, JobError
+from transformation.reconcile import Kind, Reconciled, reconcile
+from transformation.wiring import catalog_for, open_site, storage_for
+
+_LINES_PER_KIND = 5
+
+
+def show_reconciled(parsed: Namespace) -> int:
+    """Run the command; 0 if all agree. Raises `JobError`, INCONSISTENT if they do not."""
+    site = open_site(parsed.site)
+    location = parsed.location if "://" in parsed.location else str(Path(parsed.location).absolute())
+    found = place_of(location)
+    if found is None:
+        raise JobError(Failure.USAGE, f"{location} is not BASE/USER/JOBNAME or a visit below it")
+    catalog = catalog_for(site, found[0])
+    if catalog is None:
+        raise JobError(Failure.SITE_INVALID, f"site {site.name} has no catalog")
+    with closing(storage_for(location)) as storage:
+        result = reconcile(storage, catalog, location, checksums=parsed.checksums)
+    if isinstance(result, Failed):
+        raise JobError(result.failure, result.detail)
+    counts = Counter(finding.kind for finding in result.findings)
+    if parsed.json:
+        print(json.dumps({**asdict(result), "counts": {kind: counts[kind] for kind in Kind}}, indent=1))
+    else:
+        _print(result, counts, catalog.place)
+    if counts:
+        kinds = ", ".join(f"{counts[kind]} {kind}" for kind in Kind if counts[kind])
+        raise JobError(Failure.INCONSISTENT, f"{location}: {kinds}")
+    return 0
+
+
+def _print(result: Reconciled, counts: Counter[Kind], catalog: str) -> None:
+    print(f"{result.n_units} units, {result.n_stored} files on storage, {result.n_registered} in {catalog}")
+    for kind in Kind:
+        if counts[kind]:
+            print(f"{kind}: {counts[kind]}")
+            lines = (f"  {one.name}: {one.detail}" for one in result.findings if one.kind is kind)
+            print("\n".join(islice(lines, _LINES_PER_KIND)))
+            if counts[kind] > _LINES_PER_KIND:
+                print(f"  ... and {counts[kind] - _LINES_PER_KIND} more (--json has all)")
+    if not counts:
+        print("all agree")
