@@ -5,18 +5,22 @@ BIN := $(VENV)/bin
 RELEASES := .demo/cvmfs/sw.local/lsst
 QUICKSIM := $(RELEASES)/quicksim/1.0/quicksim-1.0
 QUICKSIM_TINY := $(RELEASES)/quicksim-tiny/1.0/quicksim-tiny-1.0
+TEST_PROCESSES := 2
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check bench generate releases tools clean
+.PHONY: help demo test test-servers check bench generate releases tools clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo releases  ## simulate the core of the Virgo cluster: images, catalog entry and a picture in demo-output/
 	@$(BIN)/python examples/virgo/demo.py
 
 test: $(VENV)/.dev releases  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+
+test-servers: $(VENV)/.dev releases  ## only the tests with real XRootD and Rucio servers
+	$(BIN)/python -m pytest tests/servers tests/conformance
 
 check: $(VENV)/.dev  ## lint, format, types, imports, shell scripts, generated files
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import catalog_validation, prediction, start_and_rerun, wrapper_overhead
+from benchmarks import catalog_validation, prediction, stage_by_stage, start_and_rerun, wrapper_overhead
 from benchmarks.job import ROOT
 
 OUTPUT = ROOT / "bench-output"
@@ -59,6 +59,14 @@ def _rucio_registration(folder: Path) -> tuple[dict[str, float], list[Row]]:
     ]
 
 
+def _stage_by_stage(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    found = stage_by_stage.measure(folder / "stages") | stage_by_stage.measure_watching(folder / "watching")
+    return found, [
+        ("CPU of a raft stage by stage over nine runs of the driver", f"{found['ratio']:.3f}", "< 0.76"),
+        ("CPU of watching a unit over that of the unit", f"{found['watching_over_job']:.2%}", "< 1 %"),
+    ]
+
+
 def _overhead(unit_s: float, goal: str) -> Callable[[Path], tuple[dict[str, float], list[Row]]]:
     def measure(folder: Path) -> tuple[dict[str, float], list[Row]]:
         found = wrapper_overhead.measure(unit_s, folder)
@@ -74,6 +82,7 @@ BENCHMARKS: dict[str, Callable[[Path], tuple[dict[str, float], list[Row]]]] = {
     "catalog_validation": _catalog_validation,
     "start_and_rerun": _start_and_rerun,
     "prediction": _prediction,
+    "stage_by_stage": _stage_by_stage,
     "rucio_registration": _rucio_registration,
     "overhead_20": _overhead(20.0, "< 1.03"),
     "overhead_60": _overhead(60.0, "< 1.02"),

@@ -33,7 +33,7 @@ def measure(folder: Path) -> dict[str, float]:
     """CPU seconds both ways, their ratio, and what watching costs: CPU of the wrapper over that of the simulators."""
     folder.mkdir(parents=True)
     release = _charging_release(folder / "releases")
-    catalog = write_catalog(folder / "catalog.txt", visit=1003, n_objects=400, nsnap=2, spread_deg=0.6)
+    catalog = write_catalog(folder / "catalog.txt", visit=1003, n_objects=900, nsnap=2, spread_deg=1.0)
     spec = write_spec(
         folder / "job.json", catalog=catalog, sensors="R22_S..", release=release.name, base=folder / "store"
     )

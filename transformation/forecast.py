@@ -68,6 +68,8 @@ class VisitInputs:
     commands: PhysicsCommands
     objects: Path
     """Its object lines, all that the catalogs and their includes hold."""
+    sed_library: Path
+    """Folder of the SEDs that they may name."""
 
 
 def needs_of(release: Release) -> ReleaseNeeds:
@@ -136,7 +138,7 @@ def _look(
         census = take_census(lines, pointing, chosen)
     conditions = conditions_of(catalog.header, inputs.commands.values)
     predictions = dict(_predictions(units, sensors, census, conditions, release, rules))
-    missing = missing_seds(census, release.root / "data" / "SEDs")
+    missing = missing_seds(census, inputs.sed_library)
     return _Look(
         set_up_cpu_s=predict_visit(catalog.n_objects, _trims(release, chosen), rules.model, rules.core_speed),
         units=predictions,

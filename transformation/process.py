@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,12 +24,11 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from transformation.sessions import cpu_of_sessions, end_session, signal_group
 from transformation.terminal import Terminal, open_terminal
 
 _TERM_GRACE_S = 0.3
 """Between SIGTERM and SIGKILL: the simulators have nothing to save, and a pilot gives us three seconds in all."""
-_GROUP_GONE_S = 5.0
-"""How long to wait for a killed session to disappear before going on without it."""
 _TICK_S = 0.5
 _PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
 """Lets a helper find this package, installed or not."""
@@ -191,7 +190,7 @@ class Processes:
         with self._lock:
             for one in self._running.values():
                 one.ended_by = EndedBy.STOP
-                _signal_group(one.pid, number)
+                signal_group(one.pid, number)
             return bool(self._running)
 
     def close(self) -> None:
@@ -236,13 +235,13 @@ class Processes:
                     if passed is not None and one.ended_by is EndedBy.ITSELF:
                         one.ended_by = passed
                     if passed is not None:
-                        _signal_group(one.pid, signal.SIGKILL)
+                        signal_group(one.pid, signal.SIGKILL)
 
     def _look(self, now: float) -> None:
         """Note which processes have used CPU time since the last look: the only sign of life that proves any."""
         with self._lock:
             running = list(self._running.values())
-        used_s = _cpu_of_sessions({one.pid for one in running})
+        used_s = cpu_of_sessions({one.pid for one in running})
         advanced = [one for one in running if used_s.get(one.pid, 0.0) > one.cpu_s]
         for one in running:
             one.cpu_s = used_s.get(one.pid, one.cpu_s)
@@ -252,16 +251,6 @@ class Processes:
                 one.command.observer.used(one.cpu_s)
         if advanced:
             self.pulse += 1
-
-
-def end_session(session: int) -> None:
-    """Kill whatever is left of a session whose leader is over, and wait until it is gone."""
-    end = time.monotonic() + _GROUP_GONE_S
-    while (members := _session_members(session)) and time.monotonic() < end:
-        for member in members:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(member, signal.SIGKILL)
-        time.sleep(0.01)
 
 
 def _spawn(command: Command, terminal: Terminal | None) -> int:
@@ -298,38 +287,6 @@ def _die_with_us() -> tuple[str, ...]:
     """
     setpriv = shutil.which("setpriv")
     return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
-
-
-def _signal_group(group: int, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
-
-
-def _session_members(session: int) -> list[int]:
-    """Living processes of a session, also those that left its process group; zombies do not count."""
-    import psutil  # not needed before the first process ends
-
-    members = []
-    for pid in psutil.pids():
-        with suppress(psutil.Error, ProcessLookupError, PermissionError):
-            if os.getsid(pid) == session and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                members.append(pid)
-    return members
-
-
-def _cpu_of_sessions(sessions: Collection[int]) -> dict[int, float]:
-    """CPU seconds by session: of its living members, and of the children that they have waited for."""
-    import psutil  # not needed before the first look
-
-    used_s: dict[int, float] = {}
-    for pid in psutil.pids() if sessions else ():
-        with suppress(psutil.Error, ProcessLookupError, PermissionError):
-            session = os.getsid(pid)
-            if session in sessions:
-                times = psutil.Process(pid).cpu_times()
-                own_s = times.user + times.system + times.children_user + times.children_system
-                used_s[session] = used_s.get(session, 0.0) + own_s
-    return used_s
 
 
 class HelperFailed(Exception):

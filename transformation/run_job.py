@@ -151,7 +151,7 @@ def open_destination(job: Job, plan: Plan, ledger: Ledger, journal: Journal) -> 
     place = JobPlace(base=base, user=job.spec.user, job=job.spec.name)
     return Destination(
         storage_for(base, job.workdir.logs, partial(_note_retry, journal)),
-        catalog_for(job.site, place),
+        catalog_for(job.site, place, job.workdir.root),
         place,
         ledger,
         journal,
@@ -249,6 +249,7 @@ def _inputs(staged: StagedVisit, workdir: WorkDir) -> VisitInputs:
         catalog=staged.catalog,
         commands=staged.commands,
         objects=workdir.visit(staged.index).objects,
+        sed_library=staged.sed_library,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from site_configs.load import SiteInvalid, expand, load_site
 from site_configs.schema import Rucio, Site
-from transformation.layout import JobPlace, join_url
+from transformation.layout import JobPlace
 from transformation.model.failures import Failure, JobError
 from transformation.ports import Catalog, Retry, Storage
 
@@ -60,14 +60,20 @@ def _xrootd(logs: Path | None, note: Callable[[Retry], None]) -> Storage:
     return RetryingStorage(XRootDStorage(log=log), note=note)
 
 
-def catalog_for(site: Site, place: JobPlace) -> Catalog | None:
-    """Where a job's images are registered; None if the site registers nothing. Raises `JobError` SITE_INVALID."""
+def catalog_for(site: Site, place: JobPlace, folder: Path | None = None) -> Catalog | None:
+    """Where a job's images are registered; None if the site registers nothing. Raises `JobError` SITE_INVALID.
+
+    An SQLite catalog of images that are not on a local disk is kept in `folder`, the job's work folder (default: here).
+    """
     if site.catalog.kind == "none":
         return None
     from transformation.catalog.retrying import RetryingCatalog
 
     settings = site.catalog.rucio
-    catalog = _rucio(settings, place) if site.catalog.kind == "rucio" and settings else _sqlite(site, place)
+    if site.catalog.kind == "rucio" and settings:
+        catalog = _rucio(settings, place)
+    else:
+        catalog = _sqlite(site, place, folder or Path.cwd())
     return RetryingCatalog(catalog, patience_s=site.catalog.patience_s)
 
 
@@ -78,13 +84,14 @@ def gather_s(site: Site) -> float:
     return 60.0 if site.catalog.kind == "rucio" else 0.0
 
 
-def _sqlite(site: Site, place: JobPlace) -> Catalog:
+def _sqlite(site: Site, place: JobPlace, folder: Path) -> Catalog:
     from transformation.catalog.sqlite import SqliteCatalog
     from transformation.storage.file import local_path
 
     if site.catalog.path:
         return SqliteCatalog(Path(expand(site.catalog.path)))
-    return SqliteCatalog(local_path(join_url(place.base, "catalog.sqlite")))
+    beside = not place.base.startswith(tuple(f"{scheme}:" for scheme in _XROOTD))
+    return SqliteCatalog((local_path(place.base) if beside else folder) / "catalog.sqlite")
 
 
 def _rucio(settings: Rucio, place: JobPlace) -> Catalog:

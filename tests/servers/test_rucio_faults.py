@@ -119,6 +119,7 @@ FAULTS = {
     "500": status(500),
     "502": status(502),
     "503": status(503, body=b""),
+    "null": status(404, body=b"null", headers={"Content-Type": "application/json"}),
     "html": status(200, body=b"<html>a login page</html>"),
     "half": status(200, body=b'[{"half": ', headers={"Content-Type": "application/json"}),
     "binary": status(201, body=b"\xff\xfe\x00", headers={"Content-Type": "application/x-json-stream"}),
@@ -129,7 +130,7 @@ FAULTS = {
 TROUBLES = {
     "auth/userpass": ["500", "503", "html", "database", "lost", "dribble"],
     "dids": ["502", "database", "lost"],
-    "attachments": ["500", "502", "503", "html", "half", "database", "lost", "dribble"],
+    "attachments": ["500", "502", "503", "null", "html", "half", "database", "lost", "dribble"],
     "replicas/list": ["500", "html", "half", "binary", "lost", "dribble"],
 }
 

@@ -49,11 +49,11 @@ def facts_of(path: Path, content: bytes) -> Facts:
 
 
 def facts(folder: Path, plain: bytes) -> Facts:
-    return facts_of(folder / "image.fits.gz", gzip.compress(plain))
+    return facts_of(folder / "image.fits.gz", gzip.compress(plain, mtime=0))
 
 
 def test_a_good_electron_image(folder: Path) -> None:
-    content = gzip.compress(GOOD)
+    content = gzip.compress(GOOD, mtime=0)
     found = facts_of(folder / "e.fits.gz", content)
     assert found == Facts(
         size_bytes=len(content),
@@ -99,13 +99,13 @@ def test_padding_is_no_light(folder: Path) -> None:
         (b"", "does not gunzip to its end|is no valid FITS file"),
         (b"garbage" * 100, "does not gunzip to its end"),
         (GOOD, "does not gunzip to its end"),
-        (gzip.compress(b""), "is no valid FITS file: it ends within the header"),
-        (gzip.compress(b"garbage" * 1000), "is no valid FITS file: it does not begin with SIMPLE"),
-        (gzip.compress(b"SIMPLE  = "), "is no valid FITS file: it ends within the header"),
+        (gzip.compress(b"", mtime=0), "is no valid FITS file: it ends within the header"),
+        (gzip.compress(b"garbage" * 1000, mtime=0), "is no valid FITS file: it does not begin with SIMPLE"),
+        (gzip.compress(b"SIMPLE  = ", mtime=0), "is no valid FITS file: it ends within the header"),
         (gzip.compress(b"SIMPLE  =".ljust(2880 * 500)), "is no valid FITS file: the header has no END"),
-        (gzip.compress(GOOD[:-2880]), "is no valid FITS file: 0 bytes of data instead of 2,880"),
-        (gzip.compress(GOOD[:-1]), "is no valid FITS file: 2,879 bytes of data instead of 2,880"),
-        (gzip.compress(GOOD + b"\0" * 2880), "is no valid FITS file: 5,760 bytes of data instead of 2,880"),
+        (gzip.compress(GOOD[:-2880], mtime=0), "is no valid FITS file: 0 bytes of data instead of 2,880"),
+        (gzip.compress(GOOD[:-1], mtime=0), "is no valid FITS file: 2,879 bytes of data instead of 2,880"),
+        (gzip.compress(GOOD + b"\0" * 2880, mtime=0), "is no valid FITS file: 5,760 bytes of data instead of 2,880"),
         (gzip.compress(GOOD.replace(b"NAXIS1  ", b"NAXISX  ")), "is no valid FITS file: header: .*NAXIS1"),
         (gzip.compress(GOOD.replace(b"BITPIX  ", b"BITPAX  ")), "is no valid FITS file: header: .*BITPIX"),
         (gzip.compress(fits_bytes(np.zeros((2, 3, 4), np.float32))), "is no valid FITS file: its axes are"),
@@ -133,7 +133,7 @@ def test_what_cannot_be_read(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("plain", [GOOD, RANDOM])
 @given(cut=st.floats(0, 1, exclude_max=True))
 def test_a_truncated_file_is_never_good(folder: Path, plain: bytes, cut: float) -> None:
-    whole = gzip.compress(plain)
+    whole = gzip.compress(plain, mtime=0)
     found = facts_of(folder / "cut.fits.gz", whole[: int(cut * len(whole))])
     assert found.problem is not None
 
@@ -141,17 +141,17 @@ def test_a_truncated_file_is_never_good(folder: Path, plain: bytes, cut: float) 
 @pytest.mark.parametrize("missing", range(1, 13))
 def test_a_file_without_its_last_bytes_is_never_good(folder: Path, missing: int) -> None:
     """The last eight bytes are gzip's own check: without them nothing vouches for the pixels."""
-    assert facts_of(folder / "cut.fits.gz", gzip.compress(RANDOM)[:-missing]).problem is not None
+    assert facts_of(folder / "cut.fits.gz", gzip.compress(RANDOM, mtime=0)[:-missing]).problem is not None
 
 
 # Neither the ten bytes of gzip's header count, nor the last byte of the compressed data, which may hold spare bits.
-SIZE = len(gzip.compress(RANDOM))
+SIZE = len(gzip.compress(RANDOM, mtime=0))
 
 
 @pytest.mark.filterwarnings("ignore")
 @given(at=st.integers(10, SIZE - 10) | st.integers(SIZE - 8, SIZE - 1), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_found(folder: Path, at: int, bit: int) -> None:
-    content = bytearray(gzip.compress(RANDOM))
+    content = bytearray(gzip.compress(RANDOM, mtime=0))
     content[at] ^= 1 << bit
     assert facts_of(folder / "flipped.fits.gz", bytes(content)).problem is not None
 
@@ -199,7 +199,7 @@ def test_a_text_has_size_and_checksum_only(folder: Path) -> None:
 
 @pytest.mark.allow_processes
 def test_the_module_answers_line_by_line(folder: Path) -> None:
-    (folder / "e.fits.gz").write_bytes(gzip.compress(GOOD))
+    (folder / "e.fits.gz").write_bytes(gzip.compress(GOOD, mtime=0))
     questions = [Request(str(folder / name), is_image=True, keys=["SEED"]) for name in ("e.fits.gz", "missing")]
     done = subprocess.run(
         [sys.executable, "-m", "transformation.fits_facts"],

@@ -59,7 +59,7 @@ def test_the_defaults() -> None:
         ("output", {"base": ["/store", "/other"], "dataset": "mine"}),
         ("limits", {"max_unit_hours": 0.5}),
         ("limits", {"max_unit_hours": 12}),
-        ("options", {}),
+        ("options", {"checkpoints": 2}),
     ],
 )
 def test_good_values_arrive(key: str, value: object) -> None:

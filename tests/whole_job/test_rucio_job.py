@@ -55,6 +55,9 @@ class RucioBench:
         done = self.bench.command(arguments, environment={"RUCIO_JOB_PASSWORD": password})
         report = json.loads((self.bench.folder / "work" / "jobReport.json").read_text())
         assert report["exitCode"] == done.returncode
+        # PanDA's pilot reads the last line; nobody else's errors stand among ours.
+        assert len(done.stderr.splitlines()) <= 2, done.stderr
+        assert done.returncode == 0 or done.stderr.splitlines()[-1].startswith("ERROR: ")
         for text in (done.stdout, done.stderr, *(path.read_text() for path in self.written())):
             assert PASSWORD not in text
         return done, report

@@ -18,7 +18,6 @@ after the first unit is done.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -33,6 +32,7 @@ from site_configs.load import expand
 from site_configs.schema import Rucio
 from transformation.catalog.credentials import NoCredential, credential_of
 from transformation.catalog.rucio_metadata import Detail, metadata_from, metadata_of
+from transformation.catalog.rucio_names import container_of, pfn_of, url_of
 from transformation.model.failures import Failure
 from transformation.ports import CatalogError, FileRecord
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 _FILES_PER_CALL = 500
 """SQLite, which some servers run on, refuses expressions of more than 1000 terms."""
 _LONGEST_REASON = 300
-_XROOTD = frozenset({"root", "roots", "xroot", "xroots"})
 _Answer = TypeVar("_Answer")
 _Item = TypeVar("_Item")
 
@@ -108,7 +107,7 @@ class RucioCatalog:
     def _make_collections(self, session: RucioSession, datasets: Collection[str]) -> None:
         from rucio.common.exception import DataIdentifierAlreadyExists
 
-        dids = [{**self._did(name), "type": "CONTAINER"} for name in sorted({_container(one) for one in datasets})]
+        dids = [{**self._did(name), "type": "CONTAINER"} for name in sorted({container_of(one) for one in datasets})]
         dids += [{**self._did(name), "type": "DATASET"} for name in sorted(datasets)]
         if not dids:
             return
@@ -127,13 +126,13 @@ class RucioCatalog:
                 **self._did(record.name),
                 "bytes": record.size_bytes,
                 "adler32": record.adler32,
-                "pfn": _pfn(record.url),
+                "pfn": pfn_of(record.url),
                 "meta": metadata_of(record, self._detail),
             }
             files.setdefault(record.dataset, []).append(file)
         rse = self._settings.rse
         full: list[dict[str, object]] = [{**self._did(name), "rse": rse, "dids": dids} for name, dids in files.items()]
-        full.extend({**self._did(_container(name)), "dids": [self._did(name)]} for name in sorted(fresh))
+        full.extend({**self._did(container_of(name)), "dids": [self._did(name)]} for name in sorted(fresh))
         return full
 
     def _compare(self, session: RucioSession, records: Sequence[FileRecord]) -> None:
@@ -145,7 +144,7 @@ class RucioCatalog:
             registered = f"{found.bytes} bytes and adler32 {found.adler32}"
             meant = f"{record.size_bytes} bytes and adler32 {record.adler32}"
             places = found.rses.get(self._settings.rse, [])
-            if registered == meant and _pfn(record.url) not in map(_pfn, places):
+            if registered == meant and pfn_of(record.url) not in map(pfn_of, places):
                 registered, meant = f"place {', '.join(places)}", f"place {record.url}"
             if registered != meant:
                 detail = f"{record.name} is registered with {registered}; the file has {meant}"
@@ -175,7 +174,7 @@ class RucioCatalog:
             FileRecord(
                 name=one.name,
                 dataset=dataset,
-                url=_url((one.rses.get(self._settings.rse) or [""])[0]),
+                url=url_of((one.rses.get(self._settings.rse) or [""])[0]),
                 size_bytes=one.bytes,
                 adler32=one.adler32 or "",
                 metadata=metadata.get(one.name, {}),
@@ -236,8 +235,10 @@ class RucioCatalog:
         )
         try:
             return call()
-        except (rucio.RucioException, NoCredential, OSError, ValueError, msgspec.ValidationError) as error:
-            # OSError is the network, ValueError what is no JSON, ValidationError what is JSON of somebody else.
+        except (
+            *(rucio.RucioException, NoCredential, OSError),  # requests' errors are OSErrors
+            *(ValueError, TypeError, KeyError, msgspec.ValidationError),  # what is no JSON, or not a Rucio server's
+        ) as error:
             detail = f"{self.place}: {_reason(error)}"
             transient = not isinstance(error, hopeless)
             raise CatalogError(Failure.REGISTRATION_PENDING, detail, transient=transient) from error
@@ -280,34 +281,6 @@ def _unique(records: Sequence[FileRecord]) -> list[FileRecord]:
 
 def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
     return (items[start : start + _FILES_PER_CALL] for start in range(0, len(items), _FILES_PER_CALL))
-
-
-def _container(dataset: str) -> str:
-    """The job's, for `JOBNAME/v<visit>`."""
-    return dataset.rpartition("/")[0]
-
-
-def _pfn(url: str) -> str:
-    """A location as Rucio knows it: local files have the host `localhost`, XRootD's paths begin with two slashes.
-
-    The server puts prefix and path together with any number of slashes; no storage makes a difference of them.
-    """
-    scheme, host, path = _split(url)
-    return f"{scheme}://{host}{'/' if scheme in _XROOTD else ''}{path}"
-
-
-def _url(pfn: str) -> str:
-    """The same as we write it."""
-    scheme, _, path = _split(pfn)
-    return path if scheme == "file" else _pfn(pfn)
-
-
-def _split(url: str) -> tuple[str, str, str]:
-    scheme, found, rest = url.partition("://")
-    if not found:
-        scheme, rest = "file", url
-    host, _, path = rest.partition("/")
-    return scheme, host or "localhost", re.sub("/+", "/", f"/{path}")
 
 
 def _reason(error: Exception) -> str:

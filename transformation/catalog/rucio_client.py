@@ -5,12 +5,14 @@ What is changed was found by running rucio-clients 41.5.1:
   accounts act for each other: here each session has a folder of its own, which goes with it;
 - it rewrites `sys.argv[0]`;
 - it repeats what failed up to three times, with waits: repetition is a coat around the adapter;
+- it writes each failure to stderr, where ours stand for PanDA's pilot to read;
 - an expired bearer token makes it print a web address and read from stdin: here that is an error;
 - a server in trouble looks like a wrong password when it fails while logging in.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -27,6 +29,7 @@ from rucio.client.didclient import DIDClient
 from rucio.client.replicaclient import ReplicaClient
 from rucio.common.exception import CannotAuthenticate
 
+_SILENT = logging.Logger("rucio", logging.CRITICAL)
 _TOKEN_HEADER = "x-rucio-auth-token"  # noqa: S105 - a name, not a secret
 
 
@@ -44,7 +47,7 @@ class PrivateTokens(BaseClient):  # type: ignore[misc]
         """`time.monotonic` after which no request is begun."""
         program = sys.argv[0]
         try:
-            super().__init__(**arguments)
+            super().__init__(logger=_SILENT, **arguments)
         finally:
             sys.argv[0] = program
         if bearer is not None:  # rucio-clients prefers what it finds in the environment
