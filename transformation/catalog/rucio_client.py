@@ -29,7 +29,8 @@ from rucio.client.didclient import DIDClient
 from rucio.client.replicaclient import ReplicaClient
 from rucio.common.exception import CannotAuthenticate
 
-_SILENT = logging.Logger("rucio", logging.CRITICAL)
+_SILENT = logging.getLogger("imsim.rucio")
+_SILENT.setLevel(logging.CRITICAL + 1)
 _TOKEN_HEADER = "x-rucio-auth-token"  # noqa: S105 - a name, not a secret
 
 
