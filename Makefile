@@ -17,6 +17,7 @@ demo: $(VENV)/.demo releases  ## simulate the core of the Virgo cluster: images,
 	@$(BIN)/python examples/virgo/demo.py
 
 test: $(VENV)/.dev releases  ## run all tests
+	@$(BIN)/python -m compileall -q transformation site_configs quicksim
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 test-servers: $(VENV)/.dev releases  ## only the tests with real XRootD and Rucio servers

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rucio.client.baseclient import BaseClient
 
 from site_configs.schema import Rucio
 from tests.conformance.catalog_suite import DATASET, CatalogSuite, record
@@ -153,10 +154,11 @@ def test_a_token_is_read_again_when_it_is_refused(
 def test_the_process_is_left_as_it_was(catalog: RucioCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["/somewhere/lsst-trf", "run"])
-    before = set(Path("/tmp").rglob("*auth_token_for_account_*"))
+    kept = Path(BaseClient.TOKEN_PATH_PREFIX).parent  # where rucio-clients leaves tokens by itself
+    before = set(kept.glob(".rucio_*/*"))
     catalog.register([record()])
     assert sys.argv == ["/somewhere/lsst-trf", "run"]
-    assert set(Path("/tmp").rglob("*auth_token_for_account_*")) == before
+    assert set(kept.glob(".rucio_*/*")) == before
     assert list(tmp_path.iterdir()) == []
     assert catalog._session is not None
     token_file = Path(catalog._session.token_file)
