@@ -99,7 +99,7 @@ def test_a_job_and_its_rerun(remote: RemoteBench) -> None:
 def test_a_server_that_comes_back_in_time(remote: RemoteBench) -> None:
     remote.server.stop()
     job = remote.start(remote.spec())
-    time.sleep(1.5)
+    job.wait_for("storage_retry")
     remote.server.start()
     outcome = remote.end(job)
     check_done(remote, outcome)
