@@ -8,26 +8,17 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 
-from transformation.layout import place_of
 from transformation.model.failures import Failed, Failure, JobError
 from transformation.reconcile import Kind, Reconciled, reconcile
-from transformation.wiring import catalog_for, open_site, storage_for
+from transformation.wiring import catalog_of, storage_for
 
 _LINES_PER_KIND = 5
 
 
 def show_reconciled(parsed: Namespace) -> int:
     """Run the command; 0 if all agree. Raises `JobError`, INCONSISTENT if they do not."""
-    site = open_site(parsed.site)
-    location = parsed.location if "://" in parsed.location else str(Path(parsed.location).absolute())
-    found = place_of(location)
-    if found is None:
-        raise JobError(Failure.USAGE, f"{location} is not BASE/USER/JOBNAME or a visit below it")
-    catalog = catalog_for(site, found[0])
-    if catalog is None:
-        raise JobError(Failure.SITE_INVALID, f"site {site.name} has no catalog")
+    location, catalog = catalog_of(parsed.location, parsed.site)
     with closing(storage_for(location)) as storage:
         result = reconcile(storage, catalog, location, checksums=parsed.checksums)
     if isinstance(result, Failed):

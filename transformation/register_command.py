@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from argparse import Namespace
 from contextlib import closing
-from pathlib import Path
 
-from transformation.layout import place_of
 from transformation.model.failures import Failed, Failure, JobError
 from transformation.register import register_location
-from transformation.wiring import catalog_for, open_site, storage_for
+from transformation.wiring import catalog_of, storage_for
 
 
 def register(parsed: Namespace) -> int:
     """Run the command; the exit code. Raises `JobError`."""
-    site = open_site(parsed.site)
-    location = parsed.location if "://" in parsed.location else str(Path(parsed.location).absolute())
-    found = place_of(location)
-    if found is None:
-        raise JobError(Failure.USAGE, f"{location} is not BASE/USER/JOBNAME or a visit below it")
-    catalog = catalog_for(site, found[0])
-    if catalog is None:
-        raise JobError(Failure.SITE_INVALID, f"site {site.name} has no catalog")
+    location, catalog = catalog_of(parsed.location, parsed.site)
     with closing(storage_for(location)) as storage:
         result = register_location(storage, catalog, location)
     if isinstance(result, Failed):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from site_configs.load import SiteInvalid, expand, load_site
 from site_configs.schema import Rucio, Site
-from transformation.layout import JobPlace
+from transformation.layout import JobPlace, place_of
 from transformation.model.failures import Failure, JobError
 from transformation.ports import Catalog, Retry, Storage
 
@@ -75,6 +75,19 @@ def catalog_for(site: Site, place: JobPlace, folder: Path | None = None) -> Cata
     else:
         catalog = _sqlite(site, place, folder or Path.cwd())
     return RetryingCatalog(catalog, patience_s=site.catalog.patience_s)
+
+
+def catalog_of(location: str, site_name: str) -> tuple[str, Catalog]:
+    """A destination folder that a person names, made absolute, and the catalog of its images. Raises `JobError`."""
+    site = open_site(site_name)
+    absolute = location if "://" in location else str(Path(location).absolute())
+    found = place_of(absolute)
+    if found is None:
+        raise JobError(Failure.USAGE, f"{absolute} is not BASE/USER/JOBNAME or a visit below it")
+    catalog = catalog_for(site, found[0])
+    if catalog is None:
+        raise JobError(Failure.SITE_INVALID, f"site {site.name} has no catalog")
+    return absolute, catalog
 
 
 def gather_s(site: Site) -> float:
