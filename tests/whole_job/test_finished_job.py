@@ -5,13 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.whole_job.aftermath import check_store, registered
 from tests.whole_job.bench import Bench
 from tests.whole_job.conftest import FinishedJob
+from transformation.journal import read_journal
 
 UNITS = ["R22_S11-E000", "R22_S11-E001", "R22_S12-E000", "R22_S12-E001"]
 AMPLIFIERS = [f"C{half}{number}" for half in range(2) for number in range(8)]
@@ -135,6 +140,23 @@ def test_running_it_again_elsewhere_starts_no_simulator(bench: Bench, finished_j
     assert outcome.states == finished_job.outcome.states
     # The catalog that was lost is restored on the way.
     assert len(registered(bench.store)) == 38
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0.0, 1.0))
+def test_any_prefix_of_the_journal_resumes_to_the_same_end(finished_job: FinishedJob, share: float) -> None:
+    journal = finished_job.outcome.workdir / "journal.jsonl"
+    left = journal.read_bytes()[: int(share * journal.stat().st_size)]
+    with tempfile.TemporaryDirectory() as folder:
+        workdir = Path(folder)
+        (workdir / "journal.jsonl").write_bytes(left)
+        done = finished_job.bench.command(["run", "--job", "work.json", "--workdir", folder])
+        assert done.returncode == 0, done.stderr
+        report = json.loads((workdir / "jobReport.json").read_text())
+        assert report["resource"]["simulator_processes"] == 0
+        assert {unit["id"].partition("-")[2]: unit["state"] for unit in report["units"]} == finished_job.outcome.states
+        assert (workdir / "journal.jsonl").read_bytes().startswith(left)
+        assert [event["event"] for event in read_journal(workdir / "journal.jsonl")][-1] == "job_end"
 
 
 def test_register_restores_a_lost_catalog(bench: Bench, finished_job: FinishedJob) -> None:
