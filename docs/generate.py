@@ -25,6 +25,7 @@ import site_configs.load
 import site_configs.schema
 import transformation.model.report
 import transformation.model.spec
+import transformation.simulator.release_facts
 from transformation.arguments import build_parser
 from transformation.exit_codes import markdown, table
 
@@ -61,6 +62,9 @@ def documents() -> Iterator[tuple[Path, str]]:
     yield REFERENCE / "job-report.md", _page("Job report", report, report.JobReport, _JOB_REPORT)
     yield REFERENCE / "job-report.schema.json", _json(_schema(report.JobReport))
     yield REFERENCE / "site-file.md", _page("Site file", site, site.Site, _site_file())
+    release = transformation.simulator.release_facts
+    yield REFERENCE / "release.md", _page("Release", release, release.ReleaseFacts, _RELEASE)
+    yield REFERENCE / "release.schema.json", _json(_schema(release.ReleaseFacts))
     yield REFERENCE / "command-line.md", _command_line()
 
 
@@ -104,6 +108,11 @@ _JOB_REPORT = """`jobReport.json` in the work folder: written when the job start
 every case. Schema: [job-report.schema.json](job-report.schema.json). How to read it:
 [how-to](../how-to/read-the-report.md).
 `payload_error_report.json`, described last, stands beside it after a failure.
+"""
+_RELEASE = """`release.json` in the folder of a simulator release, beside `phosim.py`, `bin/`, `data/`, `examples/` and
+`default_instcat`. `iod-publish build` writes it; keys that are not here are let through. For an installed tree that has
+none, the [site file](site-file.md) may hold the same keys: `[releases.sidecars."phosim-3.4.2"]` with `tree` and a table
+`facts`. Schema: [release.schema.json](release.schema.json).
 """
 
 
@@ -194,6 +203,8 @@ def _default(field: msgspec.inspect.Field) -> str:
 def _type(kind: msgspec.inspect.Type) -> str:
     """A type in words."""
     match kind:
+        case msgspec.inspect.Metadata():
+            return _type(kind.type)
         case msgspec.inspect.UnionType():
             words = dict.fromkeys(_type(one) for one in kind.types if not isinstance(one, msgspec.inspect.NoneType))
             return " or ".join(words)

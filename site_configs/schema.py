@@ -6,9 +6,61 @@ the schema: run-time decoding, the checks and the exported JSON Schema all come 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+
+
+Url = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(https://.+|http://(127\.0\.0\.1|localhost)(:\d+)?/?)\Z",
+        title="https URL",
+        extra={"stand_in": "https://set-by-site.invalid"},
+    ),
+]
+"""TLS everywhere but on this machine itself: passwords and tokens go over it."""
+Secret = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)\Z",
+        title="env:NAME or file:PATH",
+        extra={"stand_in": "env:SET_BY_SITE"},
+    ),
+]
+"""Where a secret is, never the secret: `env:NAME` (environment variable) or `file:PATH` (its owner's alone)."""
+Location = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(/|~|\$|(file|x?roots?|https?|davs?)://).*\Z",
+        title="folder or URL",
+        extra={"stand_in": "root://set-by-site.invalid//set-by-site"},
+    ),
+]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", title="name")]
+"""Names go into file names, URLs and command lines of others."""
+
+
+class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands for `release.json` where an installed simulator has none."""
+
+    tree: str
+    """The folder that holds `phosim.py`, `bin/`, `data/` and `default_instcat`."""
+    facts: dict[str, Any]
+    """The keys of `release.json`, without `name` and `files`."""
+
+
+class Cvmfs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The CVMFS repositories that workers mount, and this package on them."""
+
+    mount: str = "/cvmfs"
+    """Folder below which repositories are mounted."""
+    repositories: list[str] = []
+    """Names such as `sw.lsst.eu`; `lsst-trf doctor` looks at each."""
+    runtimes: list[str] = []
+    """Published runtimes of this package, best first: `lsst-trf.sh` takes the first that works."""
+    slowest_mb_per_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    """Reading a release slower than this, not cached before, is reported by the doctor."""
 
 
 class Releases(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,19 +70,33 @@ class Releases(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Folders searched in order; `IOD_RELEASES` replaces them. `~` and `$PACKAGE` (this checkout) are filled in."""
     default: str | None = None
     """Release used when a job names none."""
+    offered: list[str] = []
+    """Releases that the site promises; the doctor looks for each, and for `default`."""
+    sidecars: dict[str, Sidecar] = {}
+    """Installed trees without a `release.json`, by release name: `[releases.sidecars."phosim-3.4.2"]`."""
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One door of a storage, as the base of what jobs keep there."""
+
+    url: Location
+    """The base: a folder here or a URL, whose scheme is the protocol (`root`, `roots`, `https`, `davs`, `file`)."""
+    use: list[Literal["write", "read"]] = msgspec.field(default_factory=lambda: ["write", "read"])
+    """`write`: jobs may put images there. `read`: the same images can be had from there."""
+    credential: Literal["none", "unix", "sss", "x509_proxy", "token"] = "none"
+    """What the door asks for; clients take it from their environment (`X509_USER_PROXY`, `BEARER_TOKEN_FILE`,
+    `XrdSecSSSKT`)."""
+    rse: Name | None = None
+    """Its name in Rucio and PanDA, where it has one."""
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where images go when a job names no destination."""
 
     bases: list[str] = []
-    """Ordered; empty = the job's work folder."""
-
-
-Url = Annotated[str, msgspec.Meta(pattern=r"^(https://.+|http://(127\.0\.0\.1|localhost)(:\d+)?/?)\Z")]
-"""TLS everywhere but on this machine itself: passwords and tokens go over it."""
-Secret = Annotated[str, msgspec.Meta(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)\Z")]
-"""Where a secret is, never the secret: `env:NAME` (environment variable) or `file:PATH` (its owner's alone)."""
+    """Ordered; empty = the endpoints with `write`, and without those the job's work folder."""
+    endpoints: list[Endpoint] = []
+    """The doors of the site's storage, best first: `[[storage.endpoints]]`."""
 
 
 class Rucio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,6 +171,63 @@ class Worker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds between two looks at the CPU time of simulator processes, which is what proves that they move."""
 
 
+class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One PanDA queue, and the limits that PanDA knows of it."""
+
+    name: Name
+    status: Literal["online", "offline", "test", "brokeroff"] = "online"
+    """As PanDA's brokerage takes it; `brokeroff` = only for jobs that name the queue."""
+    mode: Literal["pull", "push"] = "pull"
+    """`pull`: the pilot asks for a job when it runs. `push`: harvester fetches the job first and sizes the slot."""
+    cores: Annotated[int, msgspec.Meta(ge=1)] = 1
+    """Of one job."""
+    min_memory_mb: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Jobs that ask for less go to another queue."""
+    memory_mb: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Most that a job may ask for; empty = not limited by PanDA."""
+    max_wall_hours: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """After so long the pilot ends the job; empty = the pilot's own default."""
+    max_workdir_mb: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """The pilot ends a job whose work folder is larger; empty = the pilot's own default."""
+
+
+class Harvester(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How PanDA's harvester reaches the site's batch system. Paths are on the harvester's machine."""
+
+    ce: str | None = None
+    """`HOST:PORT` of the site's HTCondor-CE; empty = the HTCondor pool that harvester itself is in."""
+    ce_queue: str | None = None
+    """Queue or partition behind it."""
+    wrapper: str = "/opt/harvester/runpilot3-wrapper.sh"
+    """The pilot wrapper, which harvester sends along."""
+    template: str = "/opt/harvester/sdf/imsim.sdf"
+    """Where the exported submit template is installed."""
+    work_dir: str = "/var/lib/harvester/workdirs"
+    log_dir: str = "/var/log/harvester/condor"
+    log_url: str = "https://set-by-site.invalid/condor_logs"
+    """Where `log_dir` can be read on the web."""
+    max_workers: Annotated[int, msgspec.Meta(ge=1)] = 100
+    """Pilots at once."""
+
+
+class Panda(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The site as PanDA sees it; what `iod-site export` writes for PanDA, its pilot and harvester."""
+
+    server: Url = "https://pandaserver-doma.cern.ch:25443"
+    """The PanDA server, with its port."""
+    cloud: str = "US"
+    """PanDA's group of sites."""
+    pilot_user: Name = "generic"
+    """Plug-in of the pilot (`--pilot-user`)."""
+    label: str = "managed"
+    """`prodSourceLabel` of the jobs that queues take."""
+    log_base: Location | None = None
+    """Where the pilot puts its log tarballs; empty = the first endpoint that is written to."""
+    queues: list[Queue] = []
+    """`[[panda.queues]]`."""
+    harvester: Harvester = Harvester()
+
+
 class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One site."""
 
@@ -113,7 +236,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Used in reports; the file is called NAME.toml."""
     description: str = ""
     """For people."""
+    aliases: list[Name] = []
+    """Other names that `--site` takes for it."""
+    cvmfs: Cvmfs = Cvmfs()
     releases: Releases = Releases()
     storage: Storage = Storage()
     catalog: Catalog = Catalog()
     worker: Worker = Worker()
+    panda: Panda = Panda()

@@ -34,7 +34,7 @@ from transformation.simulator.choose import has_grid_mode
 from transformation.simulator.release import Release, find_release
 from transformation.stage_in import StagedVisit, local_path, stage_in
 from transformation.watch import Watch
-from transformation.wiring import catalog_for, gather_s, release_roots, storage_for
+from transformation.wiring import catalog_for, gather_s, release_roots, sidecars, storage_for
 from transformation.workdir import WorkDir
 
 _TICK_S = 0.05
@@ -119,7 +119,7 @@ def make_plan(job: Job, *, write_inputs: bool) -> Plan:
     name = spec.release or job.site.releases.default
     if name is None:
         raise JobError(Failure.SPEC_INVALID, f"'release' is missing and site {job.site.name} has no default")
-    release = find_release(name, release_roots(job.site, os.environ))
+    release = find_release(name, release_roots(job.site, os.environ), sidecars(job.site))
     folders = [job.workdir.visit(index) if write_inputs else None for index in range(len(spec.visit_items()))]
     if spec.options.checkpoints and not (has_grid_mode(release) and release.facts.options.checkpoint):
         detail = f"'options.checkpoints': release {release.name} cannot make checkpoints; leave the option out"

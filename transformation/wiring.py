@@ -12,6 +12,7 @@ from site_configs.schema import Rucio, Site
 from transformation.layout import JobPlace, place_of
 from transformation.model.failures import Failure, JobError
 from transformation.ports import Catalog, Retry, Storage
+from transformation.simulator.release import Sidecar
 
 
 def open_site(name: str) -> Site:
@@ -27,6 +28,13 @@ def release_roots(site: Site, environment: Mapping[str, str]) -> list[Path]:
     override = environment.get("IOD_RELEASES")
     roots = override.split(os.pathsep) if override else [expand(root) for root in site.releases.roots]
     return [Path(root) for root in roots if root]
+
+
+def sidecars(site: Site) -> dict[str, Sidecar]:
+    """What the site says of installed simulators that have no `release.json`, by release name."""
+    return {
+        name: Sidecar(tree=Path(expand(one.tree)), facts=one.facts) for name, one in site.releases.sidecars.items()
+    }
 
 
 _XROOTD = frozenset({"root", "roots", "xroot", "xroots"})

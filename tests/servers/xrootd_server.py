@@ -141,7 +141,9 @@ class XRootDServer:
             **_as_server(),  # type: ignore[call-overload]
         )
         end = time.monotonic() + _START_LIMIT_S
-        while not (log.exists() and f":{self.port} initialization completed" in log.read_text()):
+        # It names the door that was configured last.
+        ready = f":{self._http_port if self.options.http else self.port} initialization completed"
+        while not (log.exists() and ready in log.read_text()):
             if self._process.poll() is not None or time.monotonic() > end:
                 raise AssertionError(f"xrootd does not start:\n{log.read_text() if log.exists() else ''}")
             time.sleep(0.01)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.samples import failure_of, make_release
 from transformation.model.failures import Failure, JobError
-from transformation.simulator.release import find_release, list_releases, open_release
+from transformation.simulator.release import Sidecar, find_release, list_releases, open_release
 
 
 def refused(call: Callable[[], object]) -> tuple[Failure, str]:
@@ -186,3 +186,49 @@ def test_the_embedded_release_opens(tiny_release: Path) -> None:
     assert release.root == tiny_release
     assert release.facts.missing_sed == "flat"
     assert 0 < release.facts.memory_bytes < 2_000_000_000
+
+
+PHOSIM_FACTS = {"simulator": "phosim", "version": "3.4.2", "interpreter": "/opt/python2.7", "instrument": "lsst"}
+
+
+def bare_tree(folder: Path) -> Path:
+    """An installed simulator that nobody has made a release of."""
+    make_release(folder)
+    (folder / "release.json").unlink()
+    return folder
+
+
+def test_a_sidecar_stands_for_the_release_json_that_an_installed_tree_lacks(tmp_path: Path) -> None:
+    tree = bare_tree(tmp_path / "opt/phosim")
+    release = find_release("phosim-3.4.2", [], {"phosim-3.4.2": Sidecar(tree=tree, facts=PHOSIM_FACTS)})
+    assert (release.root, release.name) == (tree, "phosim-3.4.2")
+    assert release.driver_argv == ("/opt/python2.7", str(tree / "phosim.py"))
+
+
+def test_other_facts_make_another_release(tmp_path: Path) -> None:
+    tree = bare_tree(tmp_path / "opt/phosim")
+    facts = [PHOSIM_FACTS, dict(reversed(PHOSIM_FACTS.items())), {**PHOSIM_FACTS, "version": "3.4.3"}]
+    hashes = [find_release("p", [], {"p": Sidecar(tree=tree, facts=one)}).manifest_sha256 for one in facts]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.parametrize(
+    ("tree", "facts", "failure", "words"),
+    [
+        ("nowhere", PHOSIM_FACTS, Failure.RELEASE_UNREACHABLE, "which the site file names, is not readable"),
+        ("opt/phosim", {"simulator": "phosim"}, Failure.RELEASE_BROKEN, "`version`"),
+    ],
+)
+def test_a_sidecar_that_is_wrong(
+    tmp_path: Path, tree: str, facts: dict[str, str], failure: Failure, words: str
+) -> None:
+    bare_tree(tmp_path / "opt/phosim")
+    found = refused(lambda: find_release("p", [], {"p": Sidecar(tree=tmp_path / tree, facts=facts)}))
+    assert found[0] is failure
+    assert words in found[1]
+
+
+def test_sidecars_are_listed_among_what_there_is(tmp_path: Path) -> None:
+    make_release(tmp_path / "phosim-3.4.2")
+    sidecars = {"phosim-3.2": Sidecar(tree=tmp_path / "opt/phosim", facts=PHOSIM_FACTS)}
+    assert refused(lambda: find_release("x", [tmp_path], sidecars))[1].endswith("there: phosim-3.2, phosim-3.4.2")

@@ -11,6 +11,7 @@ import pytest
 
 from tests.whole_job.aftermath import Outcome, registered
 from tests.whole_job.bench import Bench
+from tests.whole_job.faulty_release import copy_release
 from tests.whole_job.sky import header, one_star, star
 
 UNIT = "R22_S11-E000"
@@ -193,3 +194,16 @@ def test_secrets_of_the_environment_reach_neither_simulator_nor_any_file(bench: 
     tellers = [path for path in bench.folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
     assert tellers == []
     assert SECRET not in outcome.stdout + outcome.stderr
+
+
+def test_a_site_describes_an_installed_simulator_that_has_no_release_json(bench: Bench) -> None:
+    tree = copy_release(bench.release, bench.folder / "installed")
+    facts = json.loads((tree / "release.json").read_text())
+    (tree / "release.json").unlink()
+    lines = [f"{key} = {json.dumps(facts[key])}" for key in ("simulator", "version", "memory_bytes")]
+    sidecar = "[releases.sidecars.'lab-2.0'"
+    site = ['name = "lab"', f'{sidecar}]\ntree = "{tree}"', f"{sidecar}.facts]", *lines]
+    bench.write("lab.toml", "\n".join(site))
+    outcome = bench.run_job(bench.spec(release="lab-2.0"), "--site", str(bench.folder / "lab.toml"))
+    assert outcome.exit_code == 0
+    assert outcome.report["release"]["root"] == str(tree)

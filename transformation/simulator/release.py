@@ -5,56 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any
 
 import msgspec
 
 from transformation.model.failures import Failure, JobError
 from transformation.model.focal_plane import Sensor, TablesInvalid, read_focal_plane
 from transformation.model.strict import DocumentInvalid
+from transformation.simulator.release_facts import ReleaseFacts
 
 _DEEPEST = 4
 """Folders between a release root and `<simulator>/<version>/<name>`; CVMFS repositories nest a few."""
 _MOST_FOLDERS = 2000
 """Folders looked into before the search gives up: a root should be chosen near its releases."""
-
-
-class ReleaseOptions(msgspec.Struct, frozen=True):
-    """Command-line options that differ between releases."""
-
-    threads: bool = False
-    checkpoint: bool = False
-    terminal: bool = True
-    """Whether raytrace may print to a pseudo-terminal, which shows its progress."""
-
-
-class ReleaseFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`release.json` (contract: fixed; newer kits may add keys)."""
-
-    name: str
-    simulator: str
-    version: str
-    interpreter: str | None = None
-    """Python that runs the driver: absolute, relative to the release, or a name on PATH; None = the one running us."""
-    driver: str = "phosim.py"
-    grid_mode: bool = True
-    """Whether `-g condor` leaves a DAG; it also takes the folder `condor/`."""
-    instrument: str = "lsst"
-    memory_bytes: int = 2_300_000_000
-    """Peak of one raytrace; 2.17 GB measured with PhoSim 3.4."""
-    visit_scratch_bytes: int = 310_000_000
-    """Screens and parameter files of one visit; 304 MB measured with PhoSim 3.4."""
-    unit_scratch_bytes: int = 110_000_000
-    missing_sed: Literal["flat", "error"] = "error"
-    max_objects: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """Objects near one sensor that the simulator can hold; None = what its cost model says."""
-    cost_model: str | None = None
-    """Name of the cost model that fits it; None = by `simulator`."""
-    options: ReleaseOptions = ReleaseOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +31,8 @@ class Release:
     root: Path
     facts: ReleaseFacts
     manifest_sha256: str
-    """Of `release.json`, which names every file with its checksum: stands for the whole tree."""
+    """Of `release.json`, which names every file with its checksum: stands for the whole tree. Of a sidecar's facts
+    where the tree has none; then name and version are all that stands for it."""
     sensors: tuple[Sensor, ...]
 
     @property
@@ -98,11 +66,23 @@ class Release:
         return str(self.root / named) if "/" in named and not named.startswith("/") else named
 
 
-def find_release(name: str, roots: Sequence[Path]) -> Release:
-    """The release of that name below the first root that has it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """What a site says of an installed tree that has no `release.json` of its own."""
+
+    tree: Path
+    facts: Mapping[str, Any]
+    """The keys of `release.json`."""
+
+
+def find_release(name: str, roots: Sequence[Path], sidecars: Mapping[str, Sidecar] | None = None) -> Release:
+    """The release of that name: the site's own sidecar for it, else below the first root that has it.
 
     Raises `JobError`: RELEASE_UNREACHABLE if no root can be read, RELEASE_UNKNOWN with what there is, RELEASE_BROKEN.
     """
+    sidecars = sidecars or {}
+    if name in sidecars:
+        return _open_with_sidecar(name, sidecars[name])
     if not any(root.is_dir() for root in roots):
         places = ", ".join(map(str, roots)) or "none configured"
         raise JobError(Failure.RELEASE_UNREACHABLE, f"release '{name}': no release area is readable ({places})")
@@ -110,7 +90,7 @@ def find_release(name: str, roots: Sequence[Path]) -> Release:
         for folder in _candidates(root, name):
             if (folder / "release.json").is_file():
                 return open_release(folder)
-    offered = ", ".join(list_releases(roots)) or "none"
+    offered = ", ".join(sorted({*list_releases(roots), *sidecars})) or "none"
     where = ", ".join(map(str, roots))
     raise JobError(Failure.RELEASE_UNKNOWN, f"release '{name}' is not in {where}; there: {offered}")
 
@@ -125,6 +105,21 @@ def open_release(folder: Path) -> Release:
     """The release in that folder; raises `JobError` RELEASE_BROKEN naming what is wrong."""
     try:
         text = (folder / "release.json").read_bytes()
+    except OSError as error:
+        raise JobError(Failure.RELEASE_BROKEN, f"release {folder}: {error.filename}: {error.strerror}") from None
+    return _open(folder, text)
+
+
+def _open_with_sidecar(name: str, sidecar: Sidecar) -> Release:
+    if not sidecar.tree.is_dir():
+        detail = f"release '{name}': {sidecar.tree}, which the site file names, is not readable"
+        raise JobError(Failure.RELEASE_UNREACHABLE, detail)
+    text = msgspec.json.encode({**sidecar.facts, "name": name}, order="deterministic")
+    return _open(sidecar.tree, text)
+
+
+def _open(folder: Path, text: bytes) -> Release:
+    try:
         facts = msgspec.json.decode(text, type=ReleaseFacts)
         tables = folder / "data" / facts.instrument
         sensors = read_focal_plane(

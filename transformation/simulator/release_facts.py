@@ -1,0 +1,63 @@
+"""What a release says of itself: `release.json` in its folder."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+
+class ReleaseOptions(msgspec.Struct, frozen=True):
+    """Command-line options that differ between releases."""
+
+    threads: bool = False
+    """`-t`: PhoSim 3.6 and later; a unit gets one thread."""
+    checkpoint: bool = False
+    """The physics keys `checkpointcount` and `checkpointtotal`."""
+    terminal: bool = True
+    """Whether raytrace may print to a pseudo-terminal, which shows its progress."""
+
+
+class ReleaseFile(msgspec.Struct, frozen=True):
+    """One entry of the list `files`, which names every file of the tree. A job does not read it, `iod-publish` does."""
+
+    path: str
+    """Relative to the release."""
+    sha256: str
+    """64 hex digits."""
+    size: int
+    """Bytes."""
+    mode: str
+    """Octal, e.g. `0755`."""
+
+
+class ReleaseFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """`release.json` (contract: fixed; newer kits may add keys)."""
+
+    name: str
+    """`<simulator>-<version>`: what jobs ask for."""
+    simulator: str
+    """`phosim`, `quicksim`, ..."""
+    version: str
+    """As its makers number it."""
+    interpreter: str | None = None
+    """Python that runs the driver: absolute, relative to the release, or a name on PATH; None = the one running us."""
+    driver: str = "phosim.py"
+    """Relative to the release."""
+    grid_mode: bool = True
+    """Whether `-g condor` leaves a DAG; it also takes the folder `condor/`."""
+    instrument: str = "lsst"
+    """Folder below `data/`, and the first part of image names."""
+    memory_bytes: int = 2_300_000_000
+    """Peak of one raytrace; 2.17 GB measured with PhoSim 3.4."""
+    visit_scratch_bytes: int = 310_000_000
+    """Screens and parameter files of one visit; 304 MB measured with PhoSim 3.4."""
+    unit_scratch_bytes: int = 110_000_000
+    """What one unit writes beside that while it is made."""
+    missing_sed: Literal["flat", "error"] = "error"
+    """What the simulator does where a spectrum is not in its library: take a flat one, or fail."""
+    max_objects: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Objects near one sensor that the simulator can hold; None = what its cost model says."""
+    cost_model: str | None = None
+    """Name of the cost model that fits it; None = by `simulator`."""
+    options: ReleaseOptions = ReleaseOptions()
