@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import catalog_validation, prediction, stage_by_stage, start_and_rerun, wrapper_overhead
+from benchmarks import accuracy, catalog_validation, prediction, stage_by_stage, start_and_rerun, wrapper_overhead
 from benchmarks.job import ROOT
 
 OUTPUT = ROOT / "bench-output"
@@ -46,6 +46,23 @@ def _prediction(folder: Path) -> tuple[dict[str, float], list[Row]]:
     return found, [
         ("predicted CPU time, median error", f"{found['median_error']:.1%}", "< 25 %"),
         ("predicted CPU time, largest error", f"{found['worst_error']:.1%}", ""),
+    ]
+
+
+def _accuracy(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    found = accuracy.measure(folder)
+    sensors = [key.removesuffix("_rms") for key in found if key.endswith("_rms")]
+
+    def span(key: str) -> str:
+        values = [found[f"{sensor}_{key}"] for sensor in sensors]
+        return f"{min(values):.3f} to {max(values):.3f}"
+
+    offsets = ", ".join(f"{one} {found[f'{one}_offset_x']:+.1f} {found[f'{one}_offset_y']:+.1f}" for one in sensors)
+    return found, [
+        ("star positions, quicksim from PhoSim, rms by sensor", f"{span('rms')} px", "< 0.8 px"),
+        ("star fluxes, quicksim over PhoSim", span("flux"), "0.95 to 1.05"),
+        ("PSF FWHM, quicksim over PhoSim", span("fwhm"), "0.85 to 1.15"),
+        ("offset of each sensor in x and y, px", offsets, ""),
     ]
 
 
@@ -83,6 +100,7 @@ BENCHMARKS: dict[str, Callable[[Path], tuple[dict[str, float], list[Row]]]] = {
     "start_and_rerun": _start_and_rerun,
     "prediction": _prediction,
     "stage_by_stage": _stage_by_stage,
+    "accuracy": _accuracy,
     "rucio_registration": _rucio_registration,
     "overhead_20": _overhead(20.0, "< 1.03"),
     "overhead_60": _overhead(60.0, "< 1.02"),

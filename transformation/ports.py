@@ -110,6 +110,82 @@ class Retry:
     problem: str
 
 
+class SourceError(Exception):
+    """An input could not be fetched; see `StorageError` for the fields.
+
+    `failure` is a row of the instance catalogs, whatever the input is for, or one of the worker's disk. The detail
+    names the location without its secrets.
+    """
+
+    def __init__(self, failure: Failure, detail: str, *, transient: bool = False) -> None:
+        super().__init__(detail)
+        self.failure = failure
+        self.detail = detail
+        self.transient = transient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What can be learned of an input without fetching all of it."""
+
+    size_bytes: int | None
+    """None where nobody tells."""
+    ranges: bool
+    """Whether a part can be asked for, so that a broken transfer goes on where it stopped."""
+    start: bytes
+    """The first bytes, as many as were asked for if there are so many."""
+    adler32: str | None = None
+    """Where the other side tells it unasked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What an input must be to be taken."""
+
+    size_bytes: int | None = None
+    adler32: str | None = None
+    """Eight lower-case hex digits."""
+    limit_bytes: int = 1 << 62
+    """Nothing larger is fetched."""
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether size and checksum are both known."""
+        return self.size_bytes is not None and self.adler32 is not None
+
+
+@dataclass(slots=True, kw_only=True)
+class Landing:
+    """A place on this disk for one input. What a try that failed has left there, the next one may go on with."""
+
+    path: Path
+    """There, whole and checked, once a fetch was successful."""
+    version: str = ""
+    """Of the bytes in `partial`, by which the other side knows whether they are still those of the file."""
+
+    @property
+    def partial(self) -> Path:
+        """The bytes so far."""
+        return self.path.with_name(f".{self.path.name}.part")
+
+
+class Source(Protocol):
+    """Where inputs are read from: one adapter for each kind of location. Safe for threads.
+
+    All raise `SourceError`: CATALOG_MISSING (not there, or not for us), CATALOG_UNREACHABLE, CATALOG_CHANGED (not as
+    expected), CATALOG_TOO_LARGE, CATALOG_INVALID (an error page instead), STORAGE_UNKNOWN, DISK_FULL, WORKDIR_UNUSABLE.
+    """
+
+    def open_head(self, location: str, n_bytes: int = 0) -> Head:
+        """Look whether the file can be had, and read its first bytes: a matter of one or two requests."""
+
+    def fetch(self, location: str, landing: Landing, expected: Expected) -> None:
+        """Bring the whole file to the landing, in bounded time; what is not as expected is not taken."""
+
+    def close(self) -> None:
+        """End what serves this source; fetches under way fail. Repeating it is harmless."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
     """One file as the catalog knows it: an image, or the manifest of a unit."""

@@ -75,11 +75,16 @@ class Failure(Enum):
         "the catalogs of one visit contradict each other",
         "make their headers agree, or list them as separate `visits`",
     )
-    CATALOG_MISSING = (22, Remedy.NEVER, "an instance catalog does not exist", "check its location")
+    CATALOG_MISSING = (
+        22,
+        Remedy.NEVER,
+        "an instance catalog does not exist, or may not be read",
+        "check its location, and who may read it",
+    )
     CATALOG_UNREACHABLE = (
         23,
         Remedy.ELSEWHERE,
-        "an instance catalog cannot be fetched now",
+        "an instance catalog or command file cannot be fetched now",
         "try again; copy it to a place that workers reach",
     )
     CATALOG_CHANGED = (
@@ -93,6 +98,12 @@ class Failure(Enum):
         Remedy.NEVER,
         "a name in the request leads outside its folder",
         "keep included files beside their catalog",
+    )
+    CATALOG_TOO_LARGE = (
+        26,
+        Remedy.NEVER,
+        "an instance catalog is larger, packed or unpacked, than is allowed",
+        "split it into several visits, or raise limits.max_catalog_mb or limits.max_unpacked_mb",
     )
     # -- site and release
     SITE_INVALID = (30, Remedy.NEVER, "the site is unknown or its file is not valid", "check --site")

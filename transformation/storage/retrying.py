@@ -10,31 +10,18 @@ The stages that commit a unit do so.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from transformation.patience import Patience, Repeater
 from transformation.ports import Entry, Retry, Stat, Storage, StorageError
 
-if TYPE_CHECKING:
-    from tenacity import RetryCallState
+__all__ = ["Patience", "RetryingStorage"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How often and how long one call is repeated."""
-
-    tries: int = 4
-    """All of them, the first one included."""
-    total_s: float = 300.0
-    """No try begins later than this after the first failure."""
-    first_wait_s: float = 0.5
-    longest_wait_s: float = 20.0
+_PATIENCE = Patience()
 
 
 class RetryingStorage:
@@ -48,17 +35,14 @@ class RetryingStorage:
         self,
         inner: Storage,
         *,
-        patience: Patience = Patience(),
+        patience: Patience = _PATIENCE,
         note: Callable[[Retry], None] = lambda _: None,
         sleep: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inner = inner
-        self._patience = patience
         self._note = note
-        self._closing = threading.Event()
-        self._sleep = sleep or self._wait
-        self._clock = clock
+        self._repeater = Repeater(patience, _is_transient, sleep=sleep, clock=clock)
 
     @property
     def parallel(self) -> int:
@@ -107,47 +91,15 @@ class RetryingStorage:
 
     def close(self) -> None:
         """See `Storage.close`."""
-        self._closing.set()
+        self._repeater.stop()
         self._inner.close()
 
-    def _wait(self, seconds: float) -> None:
-        self._closing.wait(seconds)
-
     def _repeated(self, operation: str, url: str, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except StorageError as error:
-            if not error.transient:
-                raise
-            failed = error
-        return self._again(operation, url, call, failed)
+        def note(tried: int, wait_s: float, problem: str) -> None:
+            self._note(Retry(operation=operation, url=url, tried=tried, wait_s=wait_s, problem=problem))
 
-    def _again(self, operation: str, url: str, call: Callable[[], T], failed: StorageError) -> T:
-        import tenacity  # only when something failed: a job's start does not wait for it
+        return self._repeater.repeated(call, note)
 
-        patience, began = self._patience, self._clock()
-        failures = [failed]
 
-        def attempt() -> T:
-            if failures:  # the try that was made already
-                raise failures.pop()
-            return call()
-
-        def enough(state: RetryCallState) -> bool:
-            late = self._clock() - began + state.upcoming_sleep > patience.total_s
-            return late or state.attempt_number >= patience.tries or self._closing.is_set()
-
-        def note(state: RetryCallState) -> None:
-            problem = str(state.outcome.exception()) if state.outcome else ""
-            wait_s = round(state.upcoming_sleep, 3)
-            self._note(Retry(operation=operation, url=url, tried=state.attempt_number, wait_s=wait_s, problem=problem))
-
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, StorageError) and error.transient),
-            wait=tenacity.wait_random_exponential(multiplier=patience.first_wait_s, max=patience.longest_wait_s),
-            stop=enough,
-            before_sleep=note,
-            sleep=self._sleep,
-            reraise=True,
-        )
-        return retrying(attempt)
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, StorageError) and error.transient
