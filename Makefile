@@ -6,9 +6,11 @@ RELEASES := .demo/cvmfs/sw.local/lsst
 QUICKSIM := $(RELEASES)/quicksim/1.0/quicksim-1.0
 QUICKSIM_TINY := $(RELEASES)/quicksim-tiny/1.0/quicksim-tiny-1.0
 TEST_PROCESSES := 2
+N := 100
+SEED := 1
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-servers check bench generate releases tools clean
+.PHONY: help demo test test-servers chaos check bench generate releases tools clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +24,9 @@ test: $(VENV)/.dev releases  ## run all tests
 
 test-servers: $(VENV)/.dev releases  ## only the tests with real XRootD and Rucio servers
 	$(BIN)/python -m pytest tests/servers tests/conformance
+
+chaos: $(VENV)/.dev releases  ## run N whole jobs under faults drawn at random: make chaos N=1000 SEED=1
+	$(BIN)/python -m tests.chaos --cases $(N) --seed $(SEED)
 
 check: $(VENV)/.dev  ## lint, format, types, imports, shell scripts, generated files
 	$(BIN)/ruff check .

@@ -1,18 +1,13 @@
-"""XRootD servers for tests; what is missing is installed with apt where we may."""
+"""XRootD servers for tests."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.servers.software import XROOTD, have_xrootd
 from tests.servers.xrootd_server import Options, XRootDServer
-
-_PACKAGES = ("xrootd-server", "xrootd-client", "xrootd-server-plugins", "openssl")
-_TOKEN_PACKAGE = "xrootd-scitokens-plugins"
 
 StartXRootD = Callable[..., XRootDServer]
 
@@ -20,14 +15,8 @@ StartXRootD = Callable[..., XRootDServer]
 @pytest.fixture(scope="session")
 def xrootd_software() -> None:
     """The server's programs are there, or the test is skipped."""
-    if shutil.which("xrootd") and shutil.which("xrdsssadmin") and shutil.which("openssl"):
-        return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        install = ["apt-get", "-o", "DPkg::Lock::Timeout=400", "install", "-y", "--no-install-recommends"]
-        subprocess.run(["apt-get", "update"], capture_output=True)
-        subprocess.run([*install, *_PACKAGES, _TOKEN_PACKAGE], capture_output=True)
-    if not shutil.which("xrootd"):
-        pytest.skip(f"no xrootd here, and it cannot be installed: as root `apt-get install {' '.join(_PACKAGES)}`")
+    if not have_xrootd():
+        pytest.skip(f"no xrootd here, and it cannot be installed: as root `apt-get install {' '.join(XROOTD)}`")
 
 
 @pytest.fixture(scope="session")

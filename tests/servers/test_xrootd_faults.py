@@ -18,7 +18,7 @@ from tests.conformance.scripted_storage import Killed
 from tests.servers.conftest import StartXRootD
 from tests.servers.credentials import has_scitokens
 from tests.servers.proxy import Proxy
-from tests.servers.xrootd_server import XRootDServer
+from tests.servers.xrootd_server import IMPATIENT, XRootDServer
 from tests.unit.commit_world import NAMES, RECEIPT, UNIT, VISIT, World, killing_storage, made_files
 from transformation.model.failures import Failed, Failure
 from transformation.ports import Retry, Storage, StorageError
@@ -26,12 +26,6 @@ from transformation.stage_out import commit_unit
 from transformation.storage.retrying import Patience, RetryingStorage
 from transformation.storage.xrootd import WallLimit, XRootDStorage
 
-IMPATIENT = {
-    "XRD_CONNECTIONRETRY": "1",
-    "XRD_CONNECTIONWINDOW": "2",
-    "XRD_REQUESTTIMEOUT": "3",
-    "XRD_STREAMTIMEOUT": "2",
-}
 BOUND_S = 15.0
 """No fault may take longer with these settings, on a busy machine."""
 LARGE_BYTES = 40_000_000

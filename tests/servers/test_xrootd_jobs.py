@@ -12,8 +12,7 @@ import pytest
 
 from tests.servers.conftest import StartXRootD
 from tests.servers.proxy import Proxy
-from tests.servers.test_xrootd_faults import IMPATIENT
-from tests.servers.xrootd_server import XRootDServer
+from tests.servers.xrootd_server import IMPATIENT, XRootDServer
 from tests.whole_job.aftermath import Outcome, check_journal, check_reports, check_words, processes_in
 from tests.whole_job.bench import Bench, Spec, StartedJob, wait_until
 

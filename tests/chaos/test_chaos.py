@@ -1,0 +1,27 @@
+"""Fifteen cases of the chaos campaign; `make chaos` runs as many as one likes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.campaign import prepared
+from tests.chaos.case import run_case
+from tests.chaos.services import Services
+
+SEEDS = range(3, 48, 3)
+"""Faults go round with the seed: these meet every third."""
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[Services]:
+    with prepared() as (release, truth), Services(release, truth) as one:
+        yield one
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_job_under_faults_loses_nothing(services: Services, seed: int) -> None:
+    result = run_case(seed, services)
+    bad = result.findings
+    assert (bad.lost, bad.wrong, bad.unbounded) == ([], [], []), result.faults
