@@ -10,7 +10,7 @@ N := 100
 SEED := 1
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-servers chaos check bench generate releases tools clean
+.PHONY: help demo test test-servers test-pilot chaos check bench generate releases tools clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,11 +19,14 @@ demo: $(VENV)/.demo releases  ## simulate the core of the Virgo cluster: images,
 	@$(BIN)/python examples/virgo/demo.py
 
 test: $(VENV)/.dev releases  ## run all tests
-	@$(BIN)/python -m compileall -q transformation site_configs quicksim
+	@$(BIN)/python -m compileall -q transformation site_configs quicksim cvmfs_publish submitter pilot_hooks
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 test-servers: $(VENV)/.dev releases  ## only the tests with real XRootD and Rucio servers
 	$(BIN)/python -m pytest tests/servers tests/conformance
+
+test-pilot: $(VENV)/.dev  ## the job inside the real PanDA pilot (PyPI); minutes
+	$(BIN)/python -m pytest tests/pilot
 
 chaos: $(VENV)/.dev releases  ## run N whole jobs under faults drawn at random: make chaos N=1000 SEED=1
 	$(BIN)/python -m tests.chaos --cases $(N) --seed $(SEED)
@@ -56,7 +59,7 @@ $(VENV)/.demo: pyproject.toml | tools
 	@echo "installing the package and the simulator's libraries into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[quicksim,examples]'
 	@# An editable install leaves compiling to the first start; a job's start should not pay for it.
-	@$(BIN)/python -m compileall -q transformation site_configs
+	@$(BIN)/python -m compileall -q transformation site_configs cvmfs_publish submitter pilot_hooks
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.demo

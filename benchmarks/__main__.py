@@ -16,7 +16,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import accuracy, catalog_validation, prediction, stage_by_stage, start_and_rerun, wrapper_overhead
+from benchmarks import (
+    accuracy,
+    catalog_validation,
+    prediction,
+    stage_by_stage,
+    start_and_rerun,
+    supervision,
+    wrapper_overhead,
+)
 from benchmarks.job import ROOT
 
 OUTPUT = ROOT / "bench-output"
@@ -66,6 +74,13 @@ def _accuracy(folder: Path) -> tuple[dict[str, float], list[Row]]:
     ]
 
 
+def _verifying(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    from benchmarks import verifying
+
+    found = verifying.measure(folder)
+    return found, [("verifying a CVMFS repository over HTTP over one curl an object", f"{found['ratio']:.2f}", "< 0.3")]
+
+
 def _rucio_registration(folder: Path) -> tuple[dict[str, float], list[Row]]:
     from benchmarks import rucio_registration  # needs the server's packages
 
@@ -81,6 +96,19 @@ def _stage_by_stage(folder: Path) -> tuple[dict[str, float], list[Row]]:
     return found, [
         ("CPU of a raft stage by stage over nine runs of the driver", f"{found['ratio']:.3f}", "< 0.76"),
         ("CPU of watching a unit over that of the unit", f"{found['watching_over_job']:.2%}", "< 1 %"),
+    ]
+
+
+def _supervision(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    found = supervision.measure(folder)
+    return found, [
+        (f"from SIGTERM to the end, p99 of {found['term_n']:.0f}", f"{found['term_p99_s']:.2f} s", "< 3 s"),
+        (
+            f"units of 18 made twice after SIGKILL, most of {found['kill_n']:.0f} (mean {found['redone_mean']:.1f})",
+            f"{found['redone_most']:.0f}",
+            f"<= {supervision.HANDS}, those in flight",
+        ),
+        ("CPU of supervising 32 simulators, of one core", f"{found['cost_share']:.2%}", "< 1 %"),
     ]
 
 
@@ -101,7 +129,9 @@ BENCHMARKS: dict[str, Callable[[Path], tuple[dict[str, float], list[Row]]]] = {
     "prediction": _prediction,
     "stage_by_stage": _stage_by_stage,
     "accuracy": _accuracy,
+    "verifying": _verifying,
     "rucio_registration": _rucio_registration,
+    "supervision": _supervision,
     "overhead_20": _overhead(20.0, "< 1.03"),
     "overhead_60": _overhead(60.0, "< 1.02"),
 }

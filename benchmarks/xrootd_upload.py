@@ -18,8 +18,9 @@ from pathlib import Path
 from tests.servers.xrootd_server import Options, XRootDServer
 from transformation.layout import JobPlace
 from transformation.model.work import ExpectedFile, MadeFile, Role, Unit
+from transformation.outcomes import Committed, Receipt
 from transformation.resume import Done, what_is_done
-from transformation.stage_out import Committed, Receipt, commit_unit
+from transformation.stage_out import commit_unit
 from transformation.storage.memory import MemoryStorage
 from transformation.storage.retrying import RetryingStorage
 from transformation.storage.xrootd import XRootDStorage

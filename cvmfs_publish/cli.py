@@ -1,56 +1,91 @@
-"""`iod-publish`: build a release and put it where workers look for it."""
+"""`iod-publish`: the table of subcommands, and the border where failures become exit codes.
+
+A subcommand is a module with `add_arguments(parser)` and `run(arguments) -> int`; adding one is a row of the table. It
+returns 0, or the code of an `Exit`; what it cannot do it raises as `KitError`.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
+import importlib
 import sys
-import tempfile
-from pathlib import Path
-from typing import Optional, Sequence
+import traceback
+from types import ModuleType
+from typing import Dict, List, NoReturn, Optional, Sequence, Tuple
 
-from cvmfs_publish.directory import PublishError, publish
-from cvmfs_publish.layout import release_folder
+from cvmfs_publish import VERSION, signals
+from cvmfs_publish.backends.seam import NotReady
+from cvmfs_publish.exits import Exit, KitError
 
-EXIT_FAILED = 20
-
-_BUILDERS = {
-    # quicksim builds its own tree; this kit only places it, as it would any other.
-    "quicksim": ("-m", "quicksim.release", "build", "--into"),
-    "quicksim-tiny": ("-m", "quicksim.release", "build", "--tiny", "--into"),
+SUBCOMMANDS: Dict[str, Tuple[str, str]] = {
+    "build": ("cvmfs_publish.commands.build", "make a release from sources, or describe a tree that is built"),
+    "check": ("cvmfs_publish.commands.check", "say everything that is wrong with a tree, with the cure of each"),
+    "publish": ("cvmfs_publish.commands.publish", "make a release visible to workers"),
+    "verify": ("cvmfs_publish.commands.verify", "prove a release over HTTP, or as this machine mounts it"),
+    "client": ("cvmfs_publish.commands.client", "what a worker needs: client configuration, warm-up list, check"),
+    "current": ("cvmfs_publish.commands.current", "show or switch the recommended version of a simulator"),
+    "rollback": ("cvmfs_publish.commands.rollback", "switch back, or go back to a tag"),
+    "retire": ("cvmfs_publish.commands.retire", "announce that a version will go, then remove it"),
+    "list": ("cvmfs_publish.commands.listing", "what is published, and the release log"),
+    "diff": ("cvmfs_publish.commands.diff", "what differs between two releases"),
+    "init": ("cvmfs_publish.commands.init", "write a configuration with comments"),
+    "exit-codes": ("cvmfs_publish.commands.exit_codes", "every way to end, with its remedy"),
 }
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with the kit's own code: argparse's 2 means something else to the PanDA pilot."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(Exit.USAGE.code, f"ERROR: {message}; see `{self.prog} --help`\n")
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run `iod-publish`; the exit code."""
-    parsed = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        print(_build(parsed.name, Path(parsed.root)))
-    except PublishError as error:
+        parsed = build_parser(given).parse_args(given)
+        with signals.watched():
+            return int(_module(parsed.command).run(parsed))
+    except SystemExit as end:  # argparse: --help, or an error that it has printed
+        return int(end.code or 0)
+    except NotReady as error:
+        for problem in error.problems:
+            print(f"ERROR: {problem}", file=sys.stderr)
+        return error.exit.code
+    except KitError as error:
         print(f"ERROR: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    return 0
+        return error.exit.code
+    except BrokenPipeError:  # the reader of our output has left, as `| head` does
+        return Exit.INTERRUPTED.code
+    except Exception:  # noqa: BLE001 - the border: a bug must end with its own code
+        traceback.print_exc()
+        print(f"ERROR: {Exit.INTERNAL_ERROR.meaning}; {Exit.INTERNAL_ERROR.cure}", file=sys.stderr)
+        return Exit.INTERNAL_ERROR.code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="iod-publish", description="Build simulator releases and publish them.")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    build = commands.add_parser("build", help="build a release and publish it into a folder laid out like CVMFS")
-    build.add_argument("name", choices=sorted(_BUILDERS), help="which simulator")
-    build.add_argument("--root", required=True, metavar="DIR", help="the folder that holds SIMULATOR/VERSION/RELEASE")
+def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; only the subcommand that is called is loaded, so that a run that finds nothing to do is fast."""
+    parser = _Parser(prog="iod-publish", description="Put simulator releases on CVMFS: build, check, publish, verify.")
+    parser.add_argument("--version", action="version", version=f"iod-publish {VERSION}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    called = next((word for word in given if not word.startswith("-")), None)
+    for name, (_, meaning) in SUBCOMMANDS.items():
+        sub = commands.add_parser(name, help=meaning, description=meaning[0].upper() + meaning[1:] + ".")
+        if name == called:
+            _module(name).add_arguments(sub)
     return parser
 
 
-def _build(name: str, root: Path) -> Path:
-    """Build the release in a scratch folder beside its place, then publish it; where it is."""
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix=".build-") as scratch:
-        tree = Path(scratch) / "tree"
-        built = subprocess.run([sys.executable, *_BUILDERS[name], str(tree)], stdout=subprocess.DEVNULL, check=False)
-        if built.returncode != 0:
-            raise PublishError(f"building {name} ended with {built.returncode}")
-        facts = json.loads((tree / "release.json").read_text(encoding="utf-8"))
-        place = release_folder(root, facts["simulator"], facts["version"])
-        publish(tree, place)
-    return place
+def all_parsers() -> List[Tuple[str, argparse.ArgumentParser]]:
+    """Every subcommand with its complete parser, for the documentation."""
+    found: List[Tuple[str, argparse.ArgumentParser]] = []
+    for name in SUBCOMMANDS:
+        parser = _Parser(prog=f"iod-publish {name}")
+        _module(name).add_arguments(parser)
+        found.append((name, parser))
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(SUBCOMMANDS[name][0])

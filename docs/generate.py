@@ -25,7 +25,11 @@ import site_configs.load
 import site_configs.schema
 import transformation.model.report
 import transformation.model.spec
+import transformation.retry_rules
 import transformation.simulator.release_facts
+from site_configs.cli import build_parser as build_site_parser
+from site_configs.json_schema import field_texts
+from site_configs.json_schema import json_schema as site_schema
 from transformation.arguments import build_parser
 from transformation.exit_codes import markdown, table
 
@@ -57,11 +61,14 @@ def documents() -> Iterator[tuple[Path, str]]:
     yield Path("README.md"), _between_markers((ROOT / "README.md").read_text(encoding="utf-8"))
     yield REFERENCE / "exit-codes.md", _exit_codes()
     yield Path("pilot_hooks/exit_codes.json"), _json(table())
+    yield Path("pilot_hooks/retry_rules.json"), _tables(transformation.retry_rules.documents())
+    yield Path("pilot_hooks/retry_rules.sql"), transformation.retry_rules.sql()
     yield REFERENCE / "job-spec.md", _page("Job spec", spec, spec.JobSpec, _JOB_SPEC)
     yield REFERENCE / "job-spec.schema.json", _json(_job_spec_schema())
     yield REFERENCE / "job-report.md", _page("Job report", report, report.JobReport, _JOB_REPORT)
     yield REFERENCE / "job-report.schema.json", _json(_schema(report.JobReport))
     yield REFERENCE / "site-file.md", _page("Site file", site, site.Site, _site_file())
+    yield REFERENCE / "site-file.schema.json", _json(site_schema())
     release = transformation.simulator.release_facts
     yield REFERENCE / "release.md", _page("Release", release, release.ReleaseFacts, _RELEASE)
     yield REFERENCE / "release.schema.json", _json(_schema(release.ReleaseFacts))
@@ -77,6 +84,15 @@ def _same(path: Path, text: str) -> bool:
 
 def _json(document: object) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _tables(tables: dict[str, list[dict[str, Any]]]) -> str:
+    """Tables with a line for each row."""
+    parts = []
+    for name, rows in tables.items():
+        lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows)
+        parts.append(f' "{name}": [\n{lines}\n ]')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 # ---------------------------------------------------------------- exit codes
@@ -130,7 +146,11 @@ def _site_file() -> str:
     defaults = (site_configs.load.SITES / "defaults.toml").read_text(encoding="utf-8")
     local = (site_configs.load.SITES / "local.toml").read_text(encoding="utf-8")
     return f"""One TOML file a site: `--site NAME` for one that comes with the package, or `--site FILE.toml`. It names
-only what differs from `site_configs/sites/defaults.toml`:
+only what differs from `site_configs/sites/defaults.toml`; tables are laid over it key by key, lists replace. Any value
+may be `"SET-BY-SITE"` or `"SET-BY-SITE: what belongs there"`: then no job runs with the file. `iod-site check FILE`
+says all that is wrong, `iod-site show NAME` the values in force. Schema:
+[site-file.schema.json](site-file.schema.json); with the line `#:schema PATH-OR-URL` at its top, editors check a file
+while it is written. How to: [describe a site](../how-to/describe-a-site.md).
 
 ```toml
 {defaults}```
@@ -152,24 +172,9 @@ def _page(title: str, module: ModuleType, top: type[msgspec.Struct], introductio
         kind = getattr(module, node.name)
         heading = "The document" if kind is top else node.name
         parts.append(f"\n## {heading}\n\n{_line(ast.get_docstring(node) or '')}\n")
-        if rows := list(_rows(kind, _field_texts(node))):
+        if rows := list(_rows(kind, field_texts(node))):
             parts.append("\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n" + "".join(rows))
     return "".join(parts)
-
-
-def _field_texts(node: ast.ClassDef) -> dict[str, str]:
-    """The text under each field of a class."""
-    texts = {}
-    for field, text in zip(node.body, node.body[1:], strict=False):
-        match field, text:
-            case (
-                ast.AnnAssign(target=ast.Name(id=name)),
-                ast.Expr(value=ast.Constant(value=str(meaning))),
-            ):
-                texts[name] = _line(meaning)
-            case _:
-                pass
-    return texts
 
 
 def _rows(kind: type[msgspec.Struct], texts: dict[str, str]) -> Iterator[str]:
@@ -204,7 +209,8 @@ def _type(kind: msgspec.inspect.Type) -> str:
     """A type in words."""
     match kind:
         case msgspec.inspect.Metadata():
-            return _type(kind.type)
+            title = (kind.extra_json_schema or {}).get("title")
+            return _type(kind.type) if title is None else str(title)
         case msgspec.inspect.UnionType():
             words = dict.fromkeys(_type(one) for one in kind.types if not isinstance(one, msgspec.inspect.NoneType))
             return " or ".join(words)
@@ -247,11 +253,12 @@ def _line(text: str) -> str:
 def _command_line() -> str:
     # argparse takes the width from here, and Python 3.14 colours help for terminals.
     os.environ.update(COLUMNS=str(HELP_COLUMNS), NO_COLOR="1")
-    parser = build_parser()
-    subparsers = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction))  # noqa: SLF001
-    parts = [f"{NOTE}# Command line\n\n## lsst-trf\n\n```text\n{parser.format_help()}```\n"]
-    for name, command in subparsers.choices.items():
-        parts.append(f"\n## lsst-trf {name}\n\n```text\n{command.format_help()}```\n")
+    parts = [f"{NOTE}# Command line\n"]
+    for parser in (build_parser(), build_site_parser()):
+        parts.append(f"\n## {parser.prog}\n\n```text\n{parser.format_help()}```\n")
+        subparsers = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction))  # noqa: SLF001
+        for name, command in subparsers.choices.items():
+            parts.append(f"\n## {parser.prog} {name}\n\n```text\n{command.format_help()}```\n")
     return "".join(parts)
 
 

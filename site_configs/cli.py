@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from site_configs.load import SiteInvalid, find_site, load_with_gaps
+from site_configs.load import SITES, SiteInvalid, find_site, known_sites, load_with_gaps
 
 GOOD, USAGE, INVALID = 0, 10, 30
 """Exit codes, those of `lsst-trf` for the same troubles."""
@@ -47,8 +48,30 @@ def build_parser() -> Parser:
     """The parser of all commands."""
     parser = Parser(prog="iod-site", description="Look at, check and export the sites.", allow_abbrev=False)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_export(commands)
+    for name, add, command, purpose in (
+        ("list", _add_nothing, _list, "list the sites that come with this package"),
+        ("show", _add_show, _show, "show the values in force at a site, and where each comes from"),
+        ("check", _add_check, _check, "check a site file: all errors at once, with their lines"),
+        ("doctor", _add_doctor, _doctor, "look at this machine as a worker of the site: runs `lsst-trf doctor`"),
+        ("export", _add_export, _export, "write a site in the form of another system"),
+        ("schema", _add_nothing, _schema, "print the JSON Schema of site files, for editors"),
+    ):
+        one = commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False)
+        one.set_defaults(command=command)
+        add(one)
     return parser
+
+
+def _add_nothing(_parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _add_site(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("site", metavar="NAME|FILE", help="site name or site file ending in .toml")
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def _complain(code: int, sentence: str) -> int:
@@ -56,15 +79,99 @@ def _complain(code: int, sentence: str) -> int:
     return code
 
 
+# ---------------------------------------------------------------- look
+def _list(_parsed: argparse.Namespace) -> int:
+    for name in known_sites():
+        site, gaps = load_with_gaps(find_site(name))
+        names = ", ".join([name, *site.aliases])
+        print(f"{names:22} {site.description}" + (f" ({len(gaps)} values to be set)" if gaps else ""))
+    return GOOD
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    _add_site(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object with values, origins and to_set")
+
+
+def _show(parsed: argparse.Namespace) -> int:
+    from site_configs.show import as_document, as_text, effective
+
+    path = find_site(parsed.site)
+    values = effective(path)
+    sys.stdout.write(_json(as_document(path, values)) if parsed.json else as_text(values))
+    return GOOD
+
+
+def _schema(_parsed: argparse.Namespace) -> int:
+    from site_configs.json_schema import json_schema
+
+    sys.stdout.write(_json(json_schema()))
+    return GOOD
+
+
+# ---------------------------------------------------------------- check
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    _add_site(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object with problems[]")
+    parser.add_argument(
+        "--online", action="store_true", help="also ask the site's catalog, as `lsst-trf doctor --only catalog` does"
+    )
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    from site_configs.check import check_file, has_errors
+
+    path = find_site(parsed.site)
+    problems = check_file(path)
+    bad = has_errors(problems)
+    online = None
+    if parsed.online and not bad:
+        from site_configs.doctor import diagnosis_of
+
+        online = diagnosis_of(str(path), ["catalog"])
+    code = INVALID if bad else online.exit_code if online else GOOD
+    if parsed.json:
+        document: dict[str, object] = {
+            "file": str(path),
+            "valid": not bad,
+            "problems": [dataclasses.asdict(one) for one in problems],
+        }
+        sys.stdout.write(_json({**document, **({"online": online.document} if online else {})}))
+        return code
+    for one in problems:
+        print(f"{path}:{one.line}: {one}")
+    print(f"{path}: {_summary([one.level for one in problems])}")
+    for line in online.lines if online else []:
+        print(line)
+    return code
+
+
+def _summary(levels: list[str]) -> str:
+    counts = [(levels.count(level), level) for level in ("error", "warning") if level in levels]
+    return ", ".join(f"{count} {level}{'s' if count > 1 else ''}" for count, level in counts) or "good"
+
+
+# ---------------------------------------------------------------- doctor
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    _add_site(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object with checks[]")
+    parser.add_argument("--short", action="store_true", help="only what takes no time, in less than ten seconds")
+    parser.add_argument("--only", metavar="LIST", help="only these checks, separated by commas")
+
+
+def _doctor(parsed: argparse.Namespace) -> int:
+    from site_configs.doctor import run_doctor
+
+    flags = [f"--{name}" for name in ("json", "short") if getattr(parsed, name)]
+    return run_doctor(parsed.site, [*flags, *(["--only", parsed.only] if parsed.only else [])])
+
+
 # ---------------------------------------------------------------- export
 KINDS = ("cric", "rse", "harvester", "sdf", "pilot")
 
 
-def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
-    purpose = "write a site in the form of another system"
-    parser = commands.add_parser("export", help=purpose, description=purpose, allow_abbrev=False)
-    parser.set_defaults(command=_export)
-    parser.add_argument("site", metavar="NAME|FILE", help="site name or site file ending in .toml")
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    _add_site(parser)
     parser.add_argument(
         "--to",
         required=True,
@@ -77,7 +184,9 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--base", metavar="LOCATION", help="pilots put log tarballs below this folder or URL instead")
     parser.add_argument("--server", metavar="URL", help="another PanDA server, with its port")
     parser.add_argument("--cache-dir", metavar="DIR", help="where the pilot will find the files (default: --out)")
-    parser.add_argument("--update-sleep", type=int, default=120, metavar="S", help="pilot: pause between server updates")
+    parser.add_argument(
+        "--update-sleep", type=int, default=120, metavar="S", help="pilot: pause between server updates"
+    )
 
 
 def _export(parsed: argparse.Namespace) -> int:
@@ -88,6 +197,7 @@ def _export(parsed: argparse.Namespace) -> int:
     cache_dir = parsed.cache_dir or parsed.out
     wanted = Wanted(
         site=site,
+        reference=site.name if path.parent == SITES else str(path.absolute()),
         queue=parsed.queue,
         base=parsed.base,
         server=parsed.server,
@@ -100,7 +210,7 @@ def _export(parsed: argparse.Namespace) -> int:
     if parsed.out:
         _write(Path(parsed.out), files)
     else:
-        (text,) = files.values() if len(files) == 1 else [json.dumps(files, indent=1) + "\n"]
+        (text,) = files.values() if len(files) == 1 else [_json(files)]
         sys.stdout.write(text)
     return GOOD
 

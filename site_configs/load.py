@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from site_configs.gaps import Gap, fill_gaps, find_gaps
+from site_configs.gaps import Gap, fill_gaps, find_gaps, shown
 from site_configs.schema import Site
 
 SITES = Path(__file__).parent / "sites"
@@ -44,7 +44,8 @@ def load_site(name_or_file: str) -> Site:
     path = find_site(name_or_file)
     site, gaps = load_with_gaps(path)
     if gaps:
-        raise SiteInvalid(f"{path}: {'; '.join(map(str, gaps))}")
+        keys = ", ".join(f"'{shown(gap.path)}'" for gap in gaps)
+        raise SiteInvalid(f"{path} leaves to the site: {keys}; `iod-site check` says what belongs there")
     return site
 
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-
 Url = Annotated[
     str,
     msgspec.Meta(
@@ -25,18 +24,23 @@ Secret = Annotated[
     msgspec.Meta(
         pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)\Z",
         title="env:NAME or file:PATH",
-        extra={"stand_in": "env:SET_BY_SITE"},
+        extra={"stand_in": "file:/set-by-site"},
     ),
 ]
 """Where a secret is, never the secret: `env:NAME` (environment variable) or `file:PATH` (its owner's alone)."""
 Location = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^(/|~|\$|(file|x?roots?|https?|davs?)://).*\Z",
+        pattern=r"^(/|~|\$|(file|x?roots?|https?|davs?)://)[^\s\"'`;|&<>\\]*\Z",
         title="folder or URL",
         extra={"stand_in": "root://set-by-site.invalid//set-by-site"},
     ),
 ]
+UserRule = Annotated[
+    str, msgspec.Meta(pattern=r"^(none|subject|.*\{user\}.*)\Z", title="none, subject or a pattern with {user}")
+]
+Word = Annotated[str, msgspec.Meta(pattern=r"^[^\s\"'{}$;|&<>`\\]+\Z", title="text without blanks and quotes")]
+"""Goes into command lines and submit files of others."""
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", title="name")]
 """Names go into file names, URLs and command lines of others."""
 
@@ -57,8 +61,9 @@ class Cvmfs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Folder below which repositories are mounted."""
     repositories: list[str] = []
     """Names such as `sw.lsst.eu`; `lsst-trf doctor` looks at each."""
-    runtimes: list[str] = []
-    """Published runtimes of this package, best first: `lsst-trf.sh` takes the first that works."""
+    runtimes: list[Word] = []
+    """Where `lsst-trf.sh` finds this package, best first: folders of a runtime, or folders that hold some as
+    `imsim-runtime-VERSION` or `imsim-runtime/VERSION/imsim-runtime-VERSION`."""
     slowest_mb_per_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     """Reading a release slower than this, not cached before, is reported by the doctor."""
 
@@ -88,6 +93,14 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `XrdSecSSSKT`)."""
     rse: Name | None = None
     """Its name in Rucio and PanDA, where it has one."""
+    data_server: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.:_\[\]-]+\Z", title="HOST:PORT")] | None = None
+    """Where `url` is an XRootD redirector in front of servers with a disk each: the one to which jobs write straight. A
+    redirector that is not declared, with this or `one_namespace`, is refused: it may not see what a server holds."""
+    one_namespace: bool = False
+    """True if `url` redirects, but all servers behind it share one name space (EOS, dCache, a shared file system)."""
+    single_writer: bool = False
+    """True if the site sees to it that a job is never run twice at once: for a storage that creates no file
+    exclusively."""
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,6 +110,12 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ordered; empty = the endpoints with `write`, and without those the job's work folder."""
     endpoints: list[Endpoint] = []
     """The doors of the site's storage, best first: `[[storage.endpoints]]`."""
+    bind_user: UserRule = "none"
+    """Whether a request's `user`, whose folder is written to, has to be the one whom the job's credential names.
+    `subject`: a token's `sub` or `preferred_username`, the last CN of a proxy's owner, the account of a shared secret
+    or of this machine. Or a pattern over a token's `sub` or a proxy's whole DN, with `{user}`, and `*` for anything,
+    e.g. `/DC=org/*/CN={user}`. A request of anybody else ends before it starts; what the storage itself allows is
+    another matter."""
 
 
 class Rucio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -159,16 +178,40 @@ class Worker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_mb: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Most memory that a job may use."""
     scratch: str | None = None
-    """Folder for the simulator's work files; empty = inside the work folder. Environment variables are filled in."""
+    """Folder for the simulator's work files; empty = inside the work folder. Environment variables are filled in; where
+    one is not set, inside the work folder too."""
     core_speed: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     """Speed of one core over that of the reference core, on which the cost models were measured; predictions use it."""
     max_unit_hours: Annotated[float, msgspec.Meta(gt=0)] = 120.0
     """Wall limit of one simulator process when the job sets none; no unit is begun that will surely take longer."""
-
+    max_unit_cpu_hours: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """CPU limit of one simulator process when the job sets none; empty = its wall limit."""
+    max_unit_scratch_mb: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Work files of one unit, and its largest file, when the job sets no limit; empty = ten times what the release says
+    that a unit needs, at least 2000."""
+    max_log_mb: Annotated[int, msgspec.Meta(ge=1)] = 200
+    """What one simulator process may print."""
+    scratch_mb: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Most scratch that a job may use; empty = what the disk has."""
+    reserve_mb: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Left free on the scratch disk: before it is touched, the unit with the most work files is ended; empty = 2 % of
+    the disk, at most 1200."""
+    max_job_hours: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """How long a job may run from its start; it ends in order before. `--deadline`, the PanDA queue and Slurm may set
+    an earlier end."""
     max_idle_hours: Annotated[float, msgspec.Meta(gt=0)] = 2.0
     """A simulator process that uses no CPU time for so long is ended as hung."""
     look_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     """Seconds between two looks at the CPU time of simulator processes, which is what proves that they move."""
+    cache: str | None = None
+    """Folder where catalogs that were fetched are kept for later jobs on this node; empty = none. No other account may
+    be able to write to it. Environment variables are filled in."""
+    cache_mb: Annotated[float, msgspec.Meta(gt=0)] = 20000.0
+    """Most that may be in it, MB of 10^6 bytes; what was not used for longest goes."""
+    max_catalog_mb: Annotated[float, msgspec.Meta(gt=0)] = 20000.0
+    """Largest catalog, as it is stored, of a job that sets no limit; MB of 10^6 bytes."""
+    max_unpacked_mb: Annotated[float, msgspec.Meta(gt=0)] = 100000.0
+    """Most that it may unpack to; likewise."""
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -188,23 +231,23 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_wall_hours: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """After so long the pilot ends the job; empty = the pilot's own default."""
     max_workdir_mb: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """The pilot ends a job whose work folder is larger; empty = the pilot's own default."""
+    """The pilot ends a job whose work folder is larger; empty = 1 TB."""
 
 
 class Harvester(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How PanDA's harvester reaches the site's batch system. Paths are on the harvester's machine."""
 
-    ce: str | None = None
+    ce: Word | None = None
     """`HOST:PORT` of the site's HTCondor-CE; empty = the HTCondor pool that harvester itself is in."""
-    ce_queue: str | None = None
+    ce_queue: Word | None = None
     """Queue or partition behind it."""
-    wrapper: str = "/opt/harvester/runpilot3-wrapper.sh"
+    wrapper: Word = "/opt/harvester/runpilot3-wrapper.sh"
     """The pilot wrapper, which harvester sends along."""
-    template: str = "/opt/harvester/sdf/imsim.sdf"
+    template: Word = "/opt/harvester/sdf/imsim.sdf"
     """Where the exported submit template is installed."""
-    work_dir: str = "/var/lib/harvester/workdirs"
-    log_dir: str = "/var/log/harvester/condor"
-    log_url: str = "https://set-by-site.invalid/condor_logs"
+    work_dir: Word = "/var/lib/harvester/workdirs"
+    log_dir: Word = "/var/log/harvester/condor"
+    log_url: Word = "https://set-by-site.invalid/condor_logs"
     """Where `log_dir` can be read on the web."""
     max_workers: Annotated[int, msgspec.Meta(ge=1)] = 100
     """Pilots at once."""
@@ -215,11 +258,11 @@ class Panda(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     server: Url = "https://pandaserver-doma.cern.ch:25443"
     """The PanDA server, with its port."""
-    cloud: str = "US"
+    cloud: Name = "US"
     """PanDA's group of sites."""
     pilot_user: Name = "generic"
     """Plug-in of the pilot (`--pilot-user`)."""
-    label: str = "managed"
+    label: Name = "managed"
     """`prodSourceLabel` of the jobs that queues take."""
     log_base: Location | None = None
     """Where the pilot puts its log tarballs; empty = the first endpoint that is written to."""
@@ -232,7 +275,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One site."""
 
     schema_version: Literal[1] = 1
-    name: str
+    name: Name
     """Used in reports; the file is called NAME.toml."""
     description: str = ""
     """For people."""

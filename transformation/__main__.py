@@ -2,6 +2,6 @@
 
 import sys
 
-from transformation.cli import main
+from transformation.entry import main
 
 sys.exit(main())

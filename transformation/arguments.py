@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -34,6 +35,7 @@ def build_parser() -> Parser:
         ("register", _add_register, "put committed images into the catalog"),
         ("reconcile", _add_reconcile, "compare storage, catalog and manifests; changes nothing"),
         ("reproduce", _add_reproduce, "make a unit again from a job report, and compare it with what is stored"),
+        ("doctor", _add_doctor, "look whether this machine is fit to be a worker of the site"),
         ("exit-codes", _add_exit_codes, "list all exit codes"),
     ):
         add_arguments(commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False))
@@ -42,7 +44,7 @@ def build_parser() -> Parser:
 
 def _add_request(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the request (one of the two)")
-    group.add_argument("--job", metavar="LOCATION", help="job spec: a file, '-' for stdin, or data:;base64,...")
+    group.add_argument("--job", metavar="LOCATION", help="job spec: a file, a URL, '-' for stdin, or data:;base64,...")
     group.add_argument(
         "--lsstJobParams",
         dest="job_params",
@@ -50,7 +52,10 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
         help="the 2014 form: DP_USER, PIPELINE_TASK, PIPELINE_PROCESSINSTANCE, ... and JOB_SPEC or the spec's keys",
     )
     parser.add_argument(
-        "--site", default="local", metavar="NAME|FILE", help="site name or site file ending in .toml (default: local)"
+        "--site",
+        default=os.environ.get("IOD_SITE") or "local",
+        metavar="NAME|FILE",
+        help="site name or site file ending in .toml (default: $IOD_SITE, which a site's PanDA queue sets, else local)",
     )
     parser.add_argument(
         "--select", metavar="LIST", help="only this part of the request, e.g. v161899:R22_S11,v161900:R22"
@@ -90,6 +95,24 @@ def _add_reproduce(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("report", metavar="REPORT", help="the jobReport.json of a job")
     parser.add_argument("--unit", metavar="ID", help="which unit (default: the first that is committed)")
     parser.add_argument("--workdir", metavar="DIR", help="keep everything in this folder (default: keep nothing)")
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--site",
+        default=os.environ.get("IOD_SITE") or "local",
+        metavar="NAME|FILE",
+        help="site name or site file ending in .toml (default: $IOD_SITE, which a site's PanDA queue sets, else local)",
+    )
+    parser.add_argument("--workdir", default=".", metavar="DIR", help="where a job would work (default: here)")
+    parser.add_argument("--json", action="store_true", help="one JSON object with checks[]")
+    parser.add_argument("--short", action="store_true", help="only what takes no time, in less than ten seconds")
+    parser.add_argument(
+        "--only",
+        metavar="LIST",
+        help="only these, separated by commas: site, python, machine, disk, clock, cvmfs, release, credential,"
+        " storage, catalog",
+    )
 
 
 def _add_exit_codes(parser: argparse.ArgumentParser) -> None:

@@ -4,47 +4,58 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
-import threading
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
-from types import FrameType
+from threading import Thread
 
 from site_configs.schema import Site
 from transformation.arguments import build_parser
+from transformation.family import adopt_orphans
+from transformation.job import Job, read_clocks, slot_of
 from transformation.journal import Journal
 from transformation.ledger import Ledger
 from transformation.model.failures import Failed, Failure, JobError
 from transformation.narrator import Narrator, final_lines, open_narrator
+from transformation.pilot_words import decode_parameters, without_alarm
 from transformation.planning import parse_select
 from transformation.process import Processes
 from transformation.reporting import Reporter, diagnosis
 from transformation.request import load_request
 from transformation.resources import Share, affinity_cores, decide_share, read_cgroup
-from transformation.run_job import Job, default_scratch, run_job
-from transformation.wiring import open_site
+from transformation.run_job import default_scratch, run_job
+from transformation.scratch_folders import sweep
+from transformation.signals import Terminated, end_after, ignore_signals, let_signals_be, listening
+from transformation.slot import MARGIN_S, Slot
+from transformation.status import span, status_line
+from transformation.unpacked_runtime import remove_at_exit
+from transformation.wiring import open_site, source_for
 from transformation.workdir import WorkDir, open_workdir
 
-_LAST_RESORT_S = 2.2
-"""After a signal, the report is written and we are gone by then, whatever hangs: a pilot kills after three seconds."""
+_PATIENCE_S = MARGIN_S / 2
+"""So much of the margin at the end of the slot is for what hangs."""
+_SWEEP_S = 30.0
+"""For tidying up after jobs that were killed on this node, beside the work."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `lsst-trf`; the exit code."""
+def main(arguments: Sequence[str] | None = None, *, early: Sequence[int] | None = None) -> int:
+    """Run `lsst-trf`; the exit code. `early`: signals that `entry` has noted, and goes on noting, for us to answer."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, TextIOWrapper):
         # A name that is not UTF-8 must not end a job that only wanted to print it.
         sys.stdout.reconfigure(errors="backslashreplace")
+    remove_at_exit(os.environ)
     try:
+        words = decode_parameters(words)
         parsed = build_parser().parse_args(words)
+        if parsed.command == "run":
+            return _run(parsed, early or ())
+        if early is not None:
+            let_signals_be(early)
         match parsed.command:
-            case "run":
-                return _run(parsed)
             case "plan":
                 from transformation.plan_command import show_plan
 
@@ -57,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from transformation.reproduce_command import reproduce
 
                 return reproduce(parsed)
+            case "doctor":
+                from transformation.doctor.command import doctor
+
+                return doctor(parsed)
             case "register":
                 from transformation.register_command import register
 
@@ -84,16 +99,12 @@ def complain(failed: Failed) -> int:
     first, *more = failed.detail.splitlines() or [""]
     last = diagnosis(replace(failed, detail=first))
     for line in (first, *more) if more or first not in last else ():
-        print(line, file=sys.stderr)
-    print(f"ERROR: {last}", file=sys.stderr)
+        print(without_alarm(line).replace("ERROR", "error"), file=sys.stderr)
+    print(f"ERROR: {without_alarm(last)}", file=sys.stderr)
     return failed.failure.code
 
 
-class Terminated(BaseException):
-    """A signal told us to stop."""
-
-
-def _run(parsed: Namespace) -> int:
+def _run(parsed: Namespace, early: Sequence[int]) -> int:
     site_failed: Failed | None = None
     try:
         site = open_site(parsed.site)
@@ -105,16 +116,28 @@ def _run(parsed: Namespace) -> int:
     ledger = Ledger(journal, narrator.unit_event)
     reporter = Reporter(workdir, ledger, journal.run)
     processes = Processes(look_s=site.worker.look_s)
+    slot = slot_of(site, parsed.deadline)
     reporter.begin()
-    with _signals(lambda: _last_resort(processes, ledger, reporter)):
+    adopt_orphans()
+
+    def tell() -> None:
+        line = status_line(ledger.units(), ledger.whole, processes.supervisor.memory_in_words(), _slot_in_words(slot))
+        narrator.say(line)
+        journal.write("status", line=line)
+
+    with listening(
+        early, status=tell, last_resort=lambda why: _last_resort(why, processes, ledger, reporter)
+    ) as raise_early:
         try:
+            raise_early()
             failed = site_failed or _run_to_verdict(
-                parsed, site, workdir, journal, ledger, reporter, narrator, processes
+                parsed, site, workdir, slot, journal, ledger, reporter, narrator, processes
             )
         except Terminated as error:  # in the instant before or after the job itself
-            failed = Failed(failure=Failure.TERMINATED, detail=f"{error}; {summary(ledger)}")
+            failed = Failed(failure=error.failure, detail=f"{error}; {summary(ledger)}")
             workdir.clear()
         if failed is not None:
+            processes.stop()
             ledger.interrupt(failed)
         processes.close()
         report = reporter.end(failed)
@@ -122,18 +145,20 @@ def _run(parsed: Namespace) -> int:
         narrator.close()
         for line in final_lines(report) if report.units else ():
             narrator.say(line)
+        if failed is not None and report.units:
+            narrator.say(f"dossier  {report.dossier}")
         narrator.say(f"report   {workdir.report}")
         return 0 if failed is None else complain(failed)
 
 
 def _run_to_verdict(
-    parsed: Namespace, site: Site, workdir: WorkDir, journal: Journal, ledger: Ledger, reporter: Reporter,
-    narrator: Narrator, processes: Processes,
+    parsed: Namespace, site: Site, workdir: WorkDir, slot: Slot | None, journal: Journal, ledger: Ledger,
+    reporter: Reporter, narrator: Narrator, processes: Processes,
 ) -> Failed | None:  # fmt: skip
     """Run the job; what speaks for it, None if all is done. Everything that can end a job ends here."""
     keep_scratch = False
     try:
-        request = load_request(parsed.job, parsed.job_params)
+        request = load_request(parsed.job, parsed.job_params, lambda: source_for(site, workdir.logs))
         keep_scratch = request.spec.debug
         share = decide_share(
             asked_cores=parsed.cores,
@@ -143,25 +168,38 @@ def _run_to_verdict(
             site_memory_mb=site.worker.memory_mb,
             affinity_cores=affinity_cores(),
         )
-        journal.write("job_start", name=request.spec.name, user=request.spec.user, site=site.name, pid=os.getpid())
-        reporter.asked(request.spec, site.name, share, request.execution_number, request.folder)
+        journal.write(
+            "job_start",
+            name=request.spec.name,
+            user=request.spec.user,
+            site=site.name,
+            site_given=parsed.site,
+            pid=os.getpid(),
+            scratch=str(workdir.scratch),
+            command=_this_program(),
+        )
+        reporter.asked(request.spec, site.name, share, request.execution_number, request.base)
         workdir.prepare()
+        if not workdir.scratch_is_inside:
+            Thread(target=_tidy_up, args=(workdir.scratch.parent, journal), name="sweep", daemon=True).start()
         job = Job(
             request=request,
             site=site,
             share=share,
             workdir=workdir,
             processes=processes,
-            deadline_s=parsed.deadline,
+            slot=slot,
             only=parse_select(parsed.select) if parsed.select else (),
         )
         narrator.say(_opening(job, share))
+        if slot is not None:
+            _mind_slot(slot)
         failure = run_job(job, journal, ledger, reporter, narrator)
         return None if failure is None else Failed(failure=failure, detail=summary(ledger))
     except JobError as error:
         return error.failed
-    except (Terminated, KeyboardInterrupt) as error:
-        return Failed(failure=Failure.TERMINATED, detail=f"{str(error) or 'interrupted'}; {summary(ledger)}")
+    except Terminated as error:
+        return Failed(failure=error.failure, detail=f"{error}; {summary(ledger)}")
     except Exception as error:  # noqa: BLE001 - the border: a bug becomes a report like any other failure
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return Failed(failure=Failure.DISK_FULL, detail=f"{workdir.root}: {error.strerror}")
@@ -170,9 +208,23 @@ def _run_to_verdict(
         journal.write("bug", traceback=traceback.format_exc())
         return Failed(failure=Failure.INTERNAL_ERROR, detail=f"{type(error).__name__}: {error}")
     finally:
-        _ignore_signals()  # the verdict stands; what is left to do takes no time
-        if not keep_scratch:
+        ignore_signals()  # the verdict stands; what is left to do takes no time
+        if keep_scratch:
+            workdir.keep()
+        else:
             workdir.clear()
+
+
+def _this_program() -> list[str]:
+    """Words that start `lsst-trf` again, without its arguments: for who has to finish what a killed job began."""
+    return [sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]]
+
+
+def _tidy_up(scratch: Path, journal: Journal) -> None:
+    """Remove scratch folders of jobs that were killed on this node."""
+    gone = sweep(scratch, patience_s=_SWEEP_S)
+    if gone:
+        journal.write("swept", folders=[folder.name for folder in gone])
 
 
 def _opening(job: Job, share: Share) -> str:
@@ -191,39 +243,23 @@ def summary(ledger: Ledger) -> str:
     return f"{done} of {len(units)} units are done" + (f"; failed: {first}" if failed else "")
 
 
-@contextmanager
-def _signals(last_resort: object) -> Iterator[None]:
-    """Turn the first TERM, INT or HUP into `Terminated` in the main thread; later ones change nothing."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        _ignore_signals()
-        timer = threading.Timer(_LAST_RESORT_S, last_resort)  # type: ignore[arg-type]
-        timer.daemon = True
-        timer.start()
-        raise Terminated(f"got {signal.Signals(number).name}")
-
-    before = {one: signal.signal(one, stop) for one in _STOPPING}
-    try:
-        yield
-    finally:
-        # Once ignored they stay so: a signal while Python itself ends must not change the exit code.
-        for one, handler in before.items():
-            if signal.getsignal(one) is stop:
-                signal.signal(one, handler)
+def _mind_slot(slot: Slot) -> None:
+    """End before the slot does, whatever the job is at. Raises `JobError` DEADLINE if that is now."""
+    left_s = slot.left_s(read_clocks().boot_s)
+    if left_s + _PATIENCE_S <= 0.0:
+        raise JobError(Failure.DEADLINE, f"the slot ends now ({slot.said_by}); nothing was begun")
+    # The work is laid down in time by itself; this is for what hangs.
+    end_after(left_s + _PATIENCE_S)
 
 
-_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+def _slot_in_words(slot: Slot | None) -> str:
+    return "" if slot is None else f"slot ends in {span(slot.end_s - read_clocks().boot_s)} ({slot.said_by})"
 
 
-def _ignore_signals() -> None:
-    for one in _STOPPING:
-        signal.signal(one, signal.SIG_IGN)
-
-
-def _last_resort(processes: Processes, ledger: Ledger, reporter: Reporter) -> None:
+def _last_resort(why: Failure, processes: Processes, ledger: Ledger, reporter: Reporter) -> None:
     """Report and go, although something still hangs."""
     processes.stop()
-    failed = Failed(failure=Failure.TERMINATED, detail=f"stopped by a signal; {summary(ledger)}")
+    failed = Failed(failure=why, detail=f"stopped, and did not end in time; {summary(ledger)}")
     ledger.interrupt(failed)
     reporter.end(failed)
     os._exit(complain(failed))

@@ -27,6 +27,7 @@ class Crew:
         self._busy = 0
         self._closed = False
         """A task that wants to be alone is under way."""
+        self._held = False
         self._ended = False
         self._failure: BaseException | None = None
         names = (f"{name}-{hand}" for hand in range(hands))
@@ -49,6 +50,19 @@ class Crew:
             if self._failure is not None:
                 raise self._failure
             return self._open == 0
+
+    @property
+    def busy(self) -> bool:
+        """True if a task is under way."""
+        with self._changed:
+            return self._busy > 0
+
+    def hold(self, held: bool) -> None:
+        """Begin no further task until it is said again with False; those under way go on."""
+        with self._changed:
+            if self._held != held:
+                self._held = held
+                self._changed.notify_all()
 
     def drop_queued(self) -> None:
         """Forget the tasks that have not begun."""
@@ -89,7 +103,7 @@ class Crew:
             return task
 
     def _may_begin(self) -> bool:
-        if self._closed or not self._queue:
+        if self._closed or self._held or not self._queue:
             return False
         alone = self._queue[0][3]
         return not (alone and self._busy)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from transformation.limits import EndedBy
 from transformation.model.failures import Failed, Failure
-from transformation.process import EndedBy, Finished
+from transformation.process import Finished
 
 MOST_OBJECTS = 150_000
 """A sensor's objects in PhoSim's fixed arrays; raytrace writes past them without a word, and segfaults."""
@@ -22,7 +23,7 @@ _LONGEST_WORDS = 160
 
 _KILLS = frozenset({1, 2, 9, 15, 24})
 """Signals that come from outside: HUP, INT, KILL, TERM, XCPU. Others (SEGV, ABRT, BUS, FPE) are the program's own."""
-_SIGKILL, _SIGSEGV = 9, 11
+_SIGKILL, _SIGSEGV, _SIGXFSZ = 9, 11, 25
 
 _RELEASE_LOST = re.compile(r"Transport endpoint is not connected|Errno 107")
 _READ_ERROR = re.compile(r"Input/output error|Stale file handle|Errno 5\b")
@@ -53,6 +54,8 @@ class Evidence:
     """Free on the disk it wrote to, after its end."""
     folder: str = ""
     """On that disk."""
+    has_file_at_limit: bool = False
+    """A file in that folder is as large as any may get."""
     n_objects: int = 0
     """Near the sensor, by trim's count."""
     release_root: str = ""
@@ -95,14 +98,24 @@ def explain(evidence: Evidence, otherwise: Failure) -> Failed:
 
 def _cause(evidence: Evidence) -> _Cause | None:
     """The first that applies; what lies outside of the program comes before what it says of itself."""
-    match evidence.finished.ended_by:
-        case EndedBy.STOP:
-            return _Cause(failure=Failure.TERMINATED)
-        case EndedBy.WALL_LIMIT | EndedBy.NO_CPU_TIME:
-            return _Cause(failure=Failure.SIMULATOR_HUNG)
-        case EndedBy.ITSELF:
-            looks = (_release_lost, _disk_full, _out_of_memory, _killed, _sed_missing, _too_many, _catalog_bad)
-            return next((cause for look in looks if (cause := look(evidence)) is not None), None)
+    finished = evidence.finished
+    if finished.ended_by is not EndedBy.ITSELF:
+        return _Cause(failure=_STOPPED_FOR[finished.ended_by], remark=finished.remark)
+    looks = (_release_lost, _too_large, _disk_full, _out_of_memory, _killed, _sed_missing, _too_many, _catalog_bad)
+    return next((cause for look in looks if (cause := look(evidence)) is not None), None)
+
+
+_STOPPED_FOR = {
+    EndedBy.STOP: Failure.TERMINATED,
+    EndedBy.WALL_LIMIT: Failure.SIMULATOR_HUNG,
+    EndedBy.NO_CPU_TIME: Failure.SIMULATOR_HUNG,
+    EndedBy.CPU_LIMIT: Failure.CPU_LIMIT,
+    EndedBy.SCRATCH_LIMIT: Failure.OUTPUT_GROWS,
+    EndedBy.LOG_LIMIT: Failure.OUTPUT_GROWS,
+    EndedBy.MEMORY: Failure.OUT_OF_MEMORY,
+    EndedBy.SCRATCH: Failure.SCRATCH_LOW,
+    EndedBy.DISK: Failure.SCRATCH_LOW,
+}
 
 
 def _release_lost(evidence: Evidence) -> _Cause | None:
@@ -113,6 +126,13 @@ def _release_lost(evidence: Evidence) -> _Cause | None:
         words = words or (line if root in line else "")
     if words or not evidence.release_is_visible:
         return _Cause(failure=Failure.RELEASE_LOST, words=words, remark=f"{root} cannot be read any more")
+    return None
+
+
+def _too_large(evidence: Evidence) -> _Cause | None:
+    """The kernel ends who writes past the largest file that it may write, or fails the write of who ignores that."""
+    if evidence.has_file_at_limit or evidence.killed_by == _SIGXFSZ:
+        return _Cause(failure=Failure.OUTPUT_GROWS, remark="a file has reached worker.max_unit_scratch_mb of the site")
     return None
 
 
@@ -127,7 +147,11 @@ def _out_of_memory(evidence: Evidence) -> _Cause | None:
     words = _line(_NO_MEMORY, evidence.texts)
     peak_bytes = evidence.finished.max_rss_bytes
     was_killed = evidence.killed_by == _SIGKILL or bool(_KILLED.search(evidence.errors))
-    if words or (was_killed and peak_bytes >= _NEAR_LIMIT * evidence.memory_limit_bytes):
+    if (
+        words
+        or evidence.finished.oom_killed
+        or (was_killed and peak_bytes >= _NEAR_LIMIT * evidence.memory_limit_bytes)
+    ):
         remark = f"it had taken {peak_bytes / 1e6:,.0f} MB"
         return _Cause(failure=Failure.OUT_OF_MEMORY, words=words, remark=remark)
     return None

@@ -2,10 +2,12 @@
 
     BASE/USER/JOBNAME/v<visit>/<file>                          an image that may be seen
     BASE/USER/JOBNAME/v<visit>/.<file>.<token>.part            an image that is not committed yet
+    BASE/USER/JOBNAME/v<visit>/.debug/<unit>-<token>.tar.gz    work files of an attempt, for jobs with `debug`
     BASE/USER/JOBNAME/v<visit>/.units/<unit>.json              the manifest that commits a unit
     BASE/USER/JOBNAME/v<visit>/.units/<unit>.failed.json       a failure that no further try can change
     BASE/USER/JOBNAME/v<visit>/.units/.<unit>.json.<token>.aside   a manifest that was found bad
     BASE/USER/JOBNAME/v<visit>/.units/.<unit>.ckpt-<segment>.<token>.*   a checkpoint of a unit that is not committed
+    BASE/USER/JOBNAME/v<visit>/.units/.<unit>.claim            the destination, of several, at which it is committed
 
 Names depend on the request alone: PanDA gives every retry a new job id.
 """
@@ -17,12 +19,15 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 UNITS_FOLDER = ".units"
+DEBUG_FOLDER = ".debug"
 _MANIFEST_SUFFIX = ".json"
 _FAILURE_SUFFIX = ".failed.json"
+_CLAIM_SUFFIX = ".claim"
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):(?=/)", re.IGNORECASE)
 _HOST = re.compile(r"[a-z][a-z0-9+.-]*:(//[^/]*)?/", re.IGNORECASE)
 # These decode what they are given; XRootD and bare paths take every byte but `/` as it is.
 _PERCENT_SCHEMES = frozenset({"file", "http", "https", "dav", "davs"})
+_USER_INFO = re.compile(r"(?<=://)[^/@]*@")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _VISIT_FOLDER = re.compile(r"v(?P<visit>[A-Za-z0-9_]+)")
 
@@ -55,6 +60,11 @@ def is_aside(name: str) -> bool:
     return name.startswith(".") and name.endswith(".aside")
 
 
+def is_claim(name: str) -> bool:
+    """True for a claim among the names in a `.units` folder."""
+    return name.startswith(".") and name.endswith(_CLAIM_SUFFIX)
+
+
 def unit_of(name: str) -> str:
     """The unit that a name in a `.units` folder, hidden or not, belongs to."""
     return name.removeprefix(".").partition(".")[0]
@@ -68,6 +78,11 @@ def manifest_name(unit: str) -> str:
 def failure_name(unit: str) -> str:
     """Under this name stands the final failure of a unit."""
     return f"{unit}{_FAILURE_SUFFIX}"
+
+
+def claim_name(unit: str) -> str:
+    """Under this name stands at which destination of several the unit is committed."""
+    return f".{unit}{_CLAIM_SUFFIX}"
 
 
 def aside_name(unit: str, token: str) -> str:
@@ -102,6 +117,15 @@ class JobPlace:
                 raise ValueError(message)
 
     @property
+    def address(self) -> str:
+        """The base as reports and claims name it: without what may be a credential."""
+        return _plain(self.base).rstrip("/")
+
+    def holds(self, url: str) -> bool:
+        """Whether that is a location below the job's folder, however its slashes are written."""
+        return _one_slash(_plain(url)).startswith(f"{_one_slash(_plain(self.folder))}/")
+
+    @property
     def folder(self) -> str:
         """The job's folder, one folder per visit in it."""
         return join_url(self.base, self.user, self.job)
@@ -122,6 +146,10 @@ class JobPlace:
         """A manifest, a failure record or a hidden name beside them."""
         return join_url(self.base, self.user, self.job, f"v{visit}", UNITS_FOLDER, name)
 
+    def debug_url(self, visit: str, name: str) -> str:
+        """An archive of work files, for a person; no part of the job's images."""
+        return join_url(self.base, self.user, self.job, f"v{visit}", DEBUG_FOLDER, name)
+
     def dataset(self, visit: str) -> str:
         """The dataset of one visit's images in a catalog."""
         return f"{self.job}/v{visit}"
@@ -129,6 +157,17 @@ class JobPlace:
     def record_name(self, visit: str, name: str) -> str:
         """An image's name in a catalog; bare PhoSim names repeat between jobs."""
         return f"{self.job}/v{visit}/{name}"
+
+
+def _plain(url: str) -> str:
+    """Without user information and query."""
+    return _USER_INFO.sub("", url).partition("?")[0] if _SCHEME.match(url) else url
+
+
+def _one_slash(url: str) -> str:
+    host = _HOST.match(url)
+    root = host.group() if host else ""
+    return root + re.sub("/+", "/", url.removeprefix(root)).lstrip("/" if root else "")
 
 
 def place_of(location: str) -> tuple[JobPlace, str | None] | None:

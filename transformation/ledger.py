@@ -12,7 +12,14 @@ import msgspec
 
 from transformation.journal import Journal
 from transformation.model.failures import Failed, Failure, job_failure
-from transformation.model.report import AttemptReport, FileReport, ProgressReport, UnitPredictedReport, UnitReport
+from transformation.model.report import (
+    AttemptReport,
+    FileReport,
+    ProgressReport,
+    TransferReport,
+    UnitPredictedReport,
+    UnitReport,
+)
 from transformation.model.work import StoredFile, Unit, UnitState
 
 Listener = Callable[[str, UnitReport], None]
@@ -77,6 +84,24 @@ class Ledger:
             record.notes = [*record.notes, *notes]
             record.made_in_this_run = made_in_this_run
         self._change(unit, "committed", state=UnitState.COMMITTED, made_in_this_run=made_in_this_run)
+
+    def transferred(self, unit: Unit, transfer: TransferReport) -> None:
+        """A try to send one of a unit's images is over."""
+        with self._lock:
+            record = self._records[unit.id]
+            record.transfers = [*record.transfers, transfer]
+            self.version += 1
+
+    def kept(self, unit: Unit, folder: str) -> None:
+        """Where a unit's images wait that could not be stored; empty: nowhere."""
+        with self._lock:
+            self._records[unit.id].kept = folder
+
+    def noted(self, unit_id: str, note: str) -> None:
+        """Something about a unit that a person should know."""
+        with self._lock:
+            record = self._records[unit_id]
+            record.notes = [*record.notes, note]
 
     def empty(self, unit: Unit, *, made_in_this_run: bool) -> None:
         """A unit has no objects, and its receipt is at the destination."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from transformation.layout import join_url
@@ -24,7 +25,7 @@ class Kind(Enum):
 
 
 REMOTE_SCHEMES = tuple(scheme for kind in (Kind.XROOTD, Kind.HTTP) for scheme in kind.value)
-KNOWN = "paths, file:, " + ", ".join(f"{scheme}://" for scheme in REMOTE_SCHEMES) + ", rucio:SCOPE:NAME"
+KNOWN = "bare paths, file:///path, " + ", ".join(f"{scheme}://" for scheme in REMOTE_SCHEMES) + ", rucio:SCOPE:NAME"
 """For messages."""
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
@@ -35,10 +36,15 @@ _HIDDEN = "***"
 _DID = re.compile(r"rucio:(?P<scope>[A-Za-z0-9._-]+):(?P<name>[A-Za-z0-9/][A-Za-z0-9/._+-]*)")
 _ODD_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_FILE_NAME = 80
+_OWN_TEXTS = frozenset({"comment", "inline", "sensors"})
 
 
 class LocationInvalid(Exception):
-    """The text names no place that anybody serves; `str()` says why, without secrets."""
+    """The text is no location; `str()` says why, without secrets."""
+
+
+class LocationUnknown(LocationInvalid):
+    """Nobody serves such a location."""
 
 
 def kind_of(location: str) -> Kind:
@@ -56,7 +62,7 @@ def kind_of(location: str) -> Kind:
     for kind in Kind:
         if scheme in kind.value and kind is not Kind.RUCIO:
             return kind
-    raise LocationInvalid(f"no adapter for {redacted(location)}; known: {KNOWN}")
+    raise LocationUnknown(f"no adapter for {redacted(location)}; known: {KNOWN}")
 
 
 def did_of(location: str) -> tuple[str, str]:
@@ -72,7 +78,7 @@ def local_path(location: str, folder: Path) -> Path:
     if not found:
         return folder / location.removeprefix("file:")
     if scheme.lower() != "file" or not rest.startswith("/"):
-        raise LocationInvalid(f"{location}: a local file is written as file:///path or as a bare path")
+        raise LocationUnknown(f"no adapter for {redacted(location)}; known: {KNOWN}")
     return Path(unquote(rest))
 
 
@@ -82,7 +88,8 @@ def resolve(location: str, base: str) -> str:
     if kind_of(location) is not Kind.FILE:
         return location
     relative = location.removeprefix("file:")
-    if "://" in location or relative.startswith("/") or kind_of(base) is Kind.FILE:
+    base_is_here = "://" not in base and not base.startswith(_RUCIO)
+    if "://" in location or relative.startswith("/") or base_is_here:
         return str(local_path(location, Path(base)).absolute())
     return _below(base, relative)
 
@@ -115,9 +122,28 @@ def redacted(location: str) -> str:
     return _USER_INFO.sub(rf"\1{_HIDDEN}@", head) + (f"?{_HIDDEN}" if question else "")
 
 
-def is_redacted(location: str) -> bool:
-    """Whether `redacted` has left something out of it."""
-    return "://" in location and (f"//{_HIDDEN}@" in location or location.endswith(f"?{_HIDDEN}"))
+def without_user(location: str) -> tuple[str, str | None]:
+    """The location without `USER:PASSWORD@`, and that by itself, as it is encoded; None if there is none."""
+    match = _USER_INFO.match(location)
+    return (location, None) if match is None else (match[1] + location[match.end() :], match[2])
+
+
+def redacted_deeply(document: Any) -> Any:
+    """The same for all locations in a job spec as plain lists and dictionaries; texts of the user's own stay."""
+    match document:
+        case dict():
+            return {key: one if key in _OWN_TEXTS else redacted_deeply(one) for key, one in document.items()}
+        case list():
+            return [redacted_deeply(one) for one in document]
+        case str():
+            return redacted(document)
+        case _:
+            return document
+
+
+def without_redacted(location: str) -> str:
+    """What can still be asked for of a location that went through `redacted`."""
+    return location.replace(f"://{_HIDDEN}@", "://", 1).removesuffix(f"?{_HIDDEN}")
 
 
 def scrubbed(text: str, location: str) -> str:

@@ -5,6 +5,7 @@ Each kind of call is repeated at exactly one layer, a coat around the adapter; t
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ class Patience:
     """No try begins later than this after the first failure."""
     first_wait_s: float = 0.5
     longest_wait_s: float = 20.0
+    quick_s: float = math.inf
+    """What took longer than this to fail is not repeated: it has had its time."""
 
 
 class Repeater:
@@ -58,10 +61,11 @@ class Repeater:
     def repeated(self, call: Callable[[], T], note: Callable[[int, float, str], None]) -> T:
         """The call's answer. `note` gets each failure that is followed by another try: how often it was tried so far,
         seconds until the next, what was wrong."""
+        began = self._clock()
         try:
             return call()
         except Exception as error:
-            if not self._is_transient(error):
+            if not self._is_transient(error) or self._clock() - began > self._patience.quick_s:
                 raise
             failed = error
         return self._again(call, failed, note)
@@ -70,16 +74,18 @@ class Repeater:
         import tenacity  # only when something failed: a job's start does not wait for it
 
         patience, began = self._patience, self._clock()
-        failures = [failed]
+        failures, tried = [failed], [began]
 
         def attempt() -> T:
             if failures:  # the try that was made already
                 raise failures.pop()
+            tried.append(self._clock())
             return call()
 
         def enough(state: RetryCallState) -> bool:
             late = self._clock() - began + state.upcoming_sleep > patience.total_s
-            return late or state.attempt_number >= patience.tries or self._stopped.is_set()
+            slow = self._clock() - tried[-1] > patience.quick_s
+            return late or slow or state.attempt_number >= patience.tries or self._stopped.is_set()
 
         def say(state: RetryCallState) -> None:
             problem = str(state.outcome.exception()) if state.outcome else ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transformation.forecast import Forecast, job_report, unit_report
+from transformation.job import Job
 from transformation.journal import to_json
 from transformation.model.failures import Failure, JobError, job_failure
 from transformation.model.report import JobPredictedReport
@@ -20,8 +21,8 @@ from transformation.predict import Range
 from transformation.process import Processes
 from transformation.request import load_request
 from transformation.resources import affinity_cores, decide_share, read_cgroup
-from transformation.run_job import Job, Plan, decide_hands_of, forecast_of, make_plan
-from transformation.wiring import open_site
+from transformation.run_job import Plan, decide_hands_of, forecast_of, make_plan
+from transformation.wiring import open_site, source_for
 from transformation.workdir import WorkDir
 
 
@@ -38,8 +39,8 @@ class _Outlook:
 
 def show_plan(parsed: Namespace) -> int:
     """Run the command; the exit code: that of the units' failure if none of them can succeed."""
-    request = load_request(parsed.job, parsed.job_params)
     site = open_site(parsed.site)
+    request = load_request(parsed.job, parsed.job_params, lambda: source_for(site))
     with tempfile.TemporaryDirectory(prefix="lsst-trf-plan-") as folder:
         workdir = WorkDir(root=Path(folder), scratch=Path(folder))
         workdir.inputs.mkdir(parents=True)

@@ -57,6 +57,16 @@ class TooLarge(StorageError):
         super().__init__(Failure.STORAGE_DAMAGED, detail, transient=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a storage says of a folder before a job writes into it."""
+
+    free_bytes: int | None
+    """Room for new files; None where nobody can say."""
+    exclusive: bool
+    """Whether `create` there lets exactly one of several callers succeed, and a listing shows every file."""
+
+
 class Storage(Protocol):
     """Files at URLs of one scheme. Folders appear when a file is written into them."""
 
@@ -93,6 +103,9 @@ class Storage(Protocol):
 
     def delete(self, url: str) -> None:
         """Remove the file; no harm if it is not there."""
+
+    def survey(self, url: str) -> Survey:
+        """What is known of a folder, which need not be there yet."""
 
     def close(self) -> None:
         """End what serves this storage, processes included; calls under way fail. Repeating it is harmless."""
@@ -169,6 +182,26 @@ class Landing:
         return self.path.with_name(f".{self.path.name}.part")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """A copy of a file that a catalog knows."""
+
+    rse: str
+    """Its storage element."""
+    url: str
+    priority: int = 0
+    """The catalog's own order, the best first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFile:
+    """A file that a catalog knows, by whatever hand it was registered."""
+
+    size_bytes: int
+    adler32: str | None
+    replicas: tuple[Replica, ...]
+
+
 class Source(Protocol):
     """Where inputs are read from: one adapter for each kind of location. Safe for threads.
 
@@ -201,6 +234,8 @@ class FileRecord:
     """visit, sensor, amplifier, exposure, filter, job, user, attempt, release, role; PanDA's ids."""
     replaces: tuple[str, ...] = ()
     """adler32 of lost versions that this one was made again for: a catalog may exchange those, and no others."""
+    collection: str | None = None
+    """`output.dataset`: what the user calls the collection, maybe of many jobs, that the dataset belongs to as well."""
 
 
 class CatalogError(Exception):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -31,6 +32,8 @@ class Weights:
     """Sky, moon and dome."""
     objects: array[float]
     """Sums from the faintest object up to each brighter one."""
+    magnitudes: array[float] = field(default_factory=lambda: array("d"))
+    """Of the objects, the faintest first."""
 
     @property
     def total(self) -> float:
@@ -42,6 +45,10 @@ class Weights:
         at = min(n_objects, len(self.objects))
         return self.surface + (self.objects[at - 1] if at else 0.0)
 
+    def n_fainter(self, magnitude: float) -> int:
+        """How many objects are fainter than that."""
+        return bisect_left(self.magnitudes, -magnitude, key=lambda one: -one)
+
 
 def weights_of(trimmed: Iterable[str], *, has_sky: bool, exposure_s: float) -> Weights:
     """From the lines of a sensor's trimmed catalog."""
@@ -50,7 +57,11 @@ def weights_of(trimmed: Iterable[str], *, has_sky: bool, exposure_s: float) -> W
         (float(line.split(None, 5)[4]) for line in trimmed if line.startswith("object ")), reverse=True
     )
     each = (_OBJECT_S * share * 10.0 ** (-0.4 * (magnitude - 20.0)) for magnitude in faintest_first)
-    return Weights(surface=_SKY_S * share if has_sky else 0.0, objects=array("d", accumulate(each)))
+    return Weights(
+        surface=_SKY_S * share if has_sky else 0.0,
+        objects=array("d", accumulate(each)),
+        magnitudes=array("d", faintest_first),
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,8 +73,10 @@ class _Exposure:
     """Done, the faintest first."""
     done: float = 0.0
     """Weight of the classes done."""
+    before: float = 0.0
+    """Weight of what was done before this run: it goes on after a checkpoint."""
     seconds: float = 0.0
-    """That they took, as raytrace says."""
+    """That the classes of this run took, as raytrace says."""
     cpu_s_at_line: float | None = None
     """CPU time of the process at its first sign after the last line."""
     fraction: float = 0.0
@@ -71,10 +84,18 @@ class _Exposure:
     def finish(self, band: Band) -> None:
         self.seconds += band.seconds
         self.cpu_s_at_line = None
-        if band.is_of_objects:
+        if band.magnitude is not None:
+            if self.done == 0.0:
+                self._resume_at(band.magnitude)
             self.n_objects += band.n_sources
             self.done = self.weights.up_to(self.n_objects)
             self._show(0.0)
+
+    def _resume_at(self, magnitude: float) -> None:
+        """Classes come from faint to bright, so whatever is surely fainter than the first one is done already."""
+        self.n_objects = self.weights.n_fainter(magnitude + 1.0)
+        if self.n_objects:
+            self.before = self.weights.up_to(self.n_objects)
 
     def work(self, cpu_s: float) -> None:
         if self.cpu_s_at_line is None:
@@ -90,7 +111,8 @@ class _Exposure:
     @property
     def rate(self) -> float:
         """Seconds that a unit of weight takes; 1 until it is known."""
-        return self.seconds / self.done if self.done > 0.0 and self.seconds > 0.0 else 1.0
+        made = self.done - self.before
+        return self.seconds / made if made > 0.0 and self.seconds > 0.0 else 1.0
 
     @property
     def left_s(self) -> float:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from transformation.layout import (
     UNITS_FOLDER,
     JobPlace,
+    is_claim,
     is_failure,
     is_manifest,
     manifest_name,
@@ -49,6 +50,13 @@ class Kind(StrEnum):
     """What an attempt that died left: temporaries, manifests moved aside."""
     INVALID = "invalid"
     """A manifest that cannot be read."""
+    DUPLICATE = "duplicate"
+    """The unit is registered from another destination, where it was committed, too. Nothing is wrong; this copy is not
+    needed."""
+
+
+HARMLESS = frozenset({Kind.DUPLICATE})
+"""What is worth telling, though all agree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +77,10 @@ class Reconciled:
     n_stored: int
     """Files on the storage, manifests included."""
     n_registered: int
+    """Files in the catalog as far as they are at this destination."""
     findings: tuple[Finding, ...]
+    n_elsewhere: int = 0
+    """Files that the catalog knows at other destinations of the job; their manifests are there."""
 
 
 def reconcile(storage: Storage, catalog: Catalog, location: str, *, checksums: bool = False) -> Reconciled | Failed:
@@ -95,7 +106,8 @@ def reconcile(storage: Storage, catalog: Catalog, location: str, *, checksums: b
     return Reconciled(
         n_units=sum(len(look.units) for look in looks),
         n_stored=sum(len(look.sizes) + len(look.receipts) for look in looks),
-        n_registered=sum(len(look.known) for look in looks),
+        n_registered=sum(len(look.known) - len(look.elsewhere) for look in looks),
+        n_elsewhere=sum(len(look.elsewhere) for look in looks),
         findings=tuple(sorted(findings, key=lambda one: (list(Kind).index(one.kind), one.name))),
     )
 
@@ -118,15 +130,26 @@ class _Visit:
     expected: dict[str, FileRecord] = field(default_factory=dict)
     """What the manifests vouch for, by the same names."""
 
+    @property
+    def elsewhere(self) -> set[str]:
+        """Names that the catalog knows at another destination."""
+        return {name for name, record in self.known.items() if record.url and not self.place.holds(record.url)}
+
     def findings(self) -> Iterator[Finding]:
         for unit_id, reason in self.invalid.items():
             yield self._finding(Kind.INVALID, f"{UNITS_FOLDER}/{manifest_name(unit_id)}", reason)
+        elsewhere = self.elsewhere
         for unit in self.units:
             for file in unit.manifest.files:
                 yield from self._of_file(file)
-        for name, record in self.expected.items():
-            yield from self._of_registration(name, record)
-        for name in self.known.keys() - self.expected.keys():
+            receipt, *files = reversed(records_of(unit))
+            if receipt.name in elsewhere:
+                detail = f"{unit.manifest.unit} is registered from {self.known[receipt.name].url}"
+                yield Finding(kind=Kind.DUPLICATE, name=receipt.name, detail=detail)
+                continue
+            for record in (*files, receipt):
+                yield from self._of_registration(record.name, record)
+        for name in self.known.keys() - self.expected.keys() - elsewhere:
             stands = "it stands on the storage" if self._stands(name) else "it is not on the storage"
             yield Finding(kind=Kind.STRAY, name=name, detail=f"registered, but no manifest names it; {stands}")
         yield from self._unnamed()
@@ -154,7 +177,8 @@ class _Visit:
         """Files that no manifest names."""
         temporaries = {file.temporary for unit in self.units for file in unit.manifest.files}
         manifests = {manifest_name(unit.manifest.unit) for unit in self.units} | set(map(manifest_name, self.invalid))
-        receipts = {f"{UNITS_FOLDER}/{name}": name for name in self.receipts.keys() - manifests if not is_failure(name)}
+        others = (name for name in self.receipts.keys() - manifests if not is_failure(name) and not is_claim(name))
+        receipts = {f"{UNITS_FOLDER}/{name}": name for name in others}
         for path, name in {**{name: name for name in self.sizes.keys() - temporaries}, **receipts}.items():
             record_name = self.place.record_name(self.visit, path)
             if name.startswith("."):
@@ -185,7 +209,7 @@ def _look(storage: Storage, catalog: Catalog, place: JobPlace, visit: str) -> _V
         sizes={entry.name: entry.size_bytes for entry in storage.list(place.visit_folder(visit))},
         receipts=receipts,
         known={record.name: record for record in catalog.known(place.dataset(visit))},
-        expected={record.name: record for unit in units for record in records_of(unit, place)},
+        expected={record.name: record for unit in units for record in records_of(unit)},
     )
 
 

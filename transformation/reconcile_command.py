@@ -10,7 +10,7 @@ from dataclasses import asdict
 from itertools import islice
 
 from transformation.model.failures import Failed, Failure, JobError
-from transformation.reconcile import Kind, Reconciled, reconcile
+from transformation.reconcile import HARMLESS, Kind, Reconciled, reconcile
 from transformation.wiring import catalog_of, storage_for
 
 _LINES_PER_KIND = 5
@@ -28,14 +28,17 @@ def show_reconciled(parsed: Namespace) -> int:
         print(json.dumps({**asdict(result), "counts": {kind: counts[kind] for kind in Kind}}, indent=1))
     else:
         _print(result, counts, catalog.place)
-    if counts:
-        kinds = ", ".join(f"{counts[kind]} {kind}" for kind in Kind if counts[kind])
+    wrong = [kind for kind in Kind if counts[kind] and kind not in HARMLESS]
+    if wrong:
+        kinds = ", ".join(f"{counts[kind]} {kind}" for kind in wrong)
         raise JobError(Failure.INCONSISTENT, f"{location}: {kinds}")
     return 0
 
 
 def _print(result: Reconciled, counts: Counter[Kind], catalog: str) -> None:
     print(f"{result.n_units} units, {result.n_stored} files on storage, {result.n_registered} in {catalog}")
+    if result.n_elsewhere:
+        print(f"{result.n_elsewhere} more are registered at other destinations of the job")
     for kind in Kind:
         if counts[kind]:
             print(f"{kind}: {counts[kind]}")
@@ -43,5 +46,5 @@ def _print(result: Reconciled, counts: Counter[Kind], catalog: str) -> None:
             print("\n".join(islice(lines, _LINES_PER_KIND)))
             if counts[kind] > _LINES_PER_KIND:
                 print(f"  ... and {counts[kind] - _LINES_PER_KIND} more (--json has all)")
-    if not counts:
+    if not set(counts) - HARMLESS:
         print("all agree")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from transformation.layout import (
@@ -22,6 +22,8 @@ from transformation.standing import Invalid, Sealed, complete, read_manifest
 
 MANIFEST_ROLE = "manifest"
 """What a manifest is in a catalog, beside the roles of images."""
+COLLECTION = "collection"
+"""Metadata key of `output.dataset`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,9 @@ class Registration:
     """What became of units that were to be registered."""
 
     done: tuple[Sealed, ...]
+    elsewhere: tuple[tuple[Sealed, str], ...] = ()
+    """Registered from another destination, where the same request was committed, too: with the manifest's location
+    there. Nothing is wrong, and nothing is left to do."""
     refused: tuple[Sealed, ...] = ()
     """The catalog knows other files under their names; trying again does not help."""
     conflict: Failed | None = None
@@ -52,14 +57,25 @@ class Replayed:
     """One sentence for each unit that is not as it should be; it is not registered."""
     failed: Failed | None = None
     """Why some other units are not registered."""
+    elsewhere: tuple[str, ...] = ()
+    """One sentence for each unit that is registered from another destination."""
 
 
-def records_of(unit: Sealed, place: JobPlace) -> list[FileRecord]:
+Look = Callable[[str, UnitManifest], UnitManifest | None]
+"""Reads the manifest at another location, of the same unit as the one that is given; None if it is not to be had."""
+
+
+def look_nowhere(_url: str, _manifest: UnitManifest) -> UnitManifest | None:
+    """Where only one destination is known."""
+    return None
+
+
+def records_of(unit: Sealed) -> list[FileRecord]:
     """The unit's files as the catalog knows them, its manifest last.
 
     The manifest is registered because sites remove files that no catalog knows.
     """
-    manifest = unit.manifest
+    manifest, place = unit.manifest, unit.place
     shared: dict[str, str | int] = {
         **manifest.metadata,
         "visit": manifest.visit,
@@ -68,6 +84,8 @@ def records_of(unit: Sealed, place: JobPlace) -> list[FileRecord]:
         "filter": FILTER_LETTERS[manifest.filter],
         "attempt": manifest.attempt,
     }
+    given = manifest.metadata.get(COLLECTION)
+    collection = given if isinstance(given, str) else None
     name = manifest_name(manifest.unit)
     receipt = FileRecord(
         name=place.record_name(manifest.visit, f"{UNITS_FOLDER}/{name}"),
@@ -77,6 +95,7 @@ def records_of(unit: Sealed, place: JobPlace) -> list[FileRecord]:
         adler32=unit.adler32,
         metadata={**shared, "role": MANIFEST_ROLE},
         replaces=manifest.replaces,
+        collection=collection,
     )
     files = [
         FileRecord(
@@ -87,38 +106,57 @@ def records_of(unit: Sealed, place: JobPlace) -> list[FileRecord]:
             adler32=file.adler32,
             metadata={**shared, "role": file.role.value, **({"amplifier": file.amplifier} if file.amplifier else {})},
             replaces=file.replaces,
+            collection=collection,
         )
         for file in manifest.files
     ]
     return [*files, receipt]
 
 
-def register_units(catalog: Catalog, units: Sequence[Sealed], place: JobPlace) -> Registration:
+def register_units(catalog: Catalog, units: Sequence[Sealed], look: Look = look_nowhere) -> Registration:
     """Register every file of committed units in one call, or unit by unit if one of them is refused."""
-    failed = _register(catalog, units, place)
+    failed = _register(catalog, units)
     if failed is None:
         return Registration(done=tuple(units))
     if failed.failure is not Failure.REGISTRATION_CONFLICT:
         return Registration(done=(), pending=failed)
-    if len(units) == 1:
-        return Registration(done=(), refused=tuple(units), conflict=failed)
     done: list[Sealed] = []
+    elsewhere: list[tuple[Sealed, str]] = []
     refused: list[Sealed] = []
-    conflict, pending = failed, None
+    conflict, pending = None, None
     for unit in units:
-        one = _register(catalog, [unit], place)
+        one = _register(catalog, [unit]) if len(units) > 1 else failed
         if one is None:
             done.append(unit)
-        elif one.failure is Failure.REGISTRATION_CONFLICT:
-            refused.append(unit)
-        else:
+        elif one.failure is not Failure.REGISTRATION_CONFLICT:
             pending = one
             break
-    return Registration(done=tuple(done), refused=tuple(refused), conflict=conflict, pending=pending)
+        elif url := _registered_twin(catalog, unit, look):
+            elsewhere.append((unit, url))
+        else:
+            refused.append(unit)
+            conflict = conflict or one
+    return Registration(
+        done=tuple(done), elsewhere=tuple(elsewhere), refused=tuple(refused), conflict=conflict, pending=pending
+    )
 
 
-def _register(catalog: Catalog, units: Sequence[Sealed], place: JobPlace) -> Failed | None:
-    records = [record for unit in units for record in records_of(unit, place)]
+def _registered_twin(catalog: Catalog, unit: Sealed, look: Look) -> str | None:
+    """Where the unit's registered manifest is, if that is another destination and it answers the same request."""
+    visit = unit.manifest.visit
+    name = unit.place.record_name(visit, f"{UNITS_FOLDER}/{manifest_name(unit.manifest.unit)}")
+    try:
+        known = next((one for one in catalog.known(unit.place.dataset(visit)) if one.name == name), None)
+    except CatalogError:
+        return None
+    if known is None or unit.place.holds(known.url):
+        return None
+    twin = look(known.url, unit.manifest)
+    return known.url if twin is not None and twin.digest == unit.manifest.digest else None
+
+
+def _register(catalog: Catalog, units: Sequence[Sealed]) -> Failed | None:
+    records = [record for unit in units for record in records_of(unit)]
     if not records:
         return None
     try:
@@ -128,7 +166,9 @@ def _register(catalog: Catalog, units: Sequence[Sealed], place: JobPlace) -> Fai
     return None
 
 
-def register_location(storage: Storage, catalog: Catalog, location: str) -> Replayed | Failed:
+def register_location(
+    storage: Storage, catalog: Catalog, location: str, look: Look = look_nowhere
+) -> Replayed | Failed:  # fmt: skip
     """Register all committed units under a job's or a visit's destination folder, any number of times.
 
     Renames that a dead attempt left undone are carried out; a unit that lost a file is skipped and named.
@@ -147,11 +187,18 @@ def register_location(storage: Storage, catalog: Catalog, location: str) -> Repl
     skipped = tuple(reason for _, reasons in replayed for reason in reasons)
     if not units and not skipped:
         return Failed(failure=Failure.USAGE, detail=f"{location} holds no committed unit")
-    registration = register_units(catalog, units, place)
+    registration = register_units(catalog, units, look)
     if registration.failed is not None and not registration.done:
         return registration.failed
-    manifests = tuple(unit.manifest for unit in registration.done)
-    return Replayed(manifests=manifests, skipped=skipped, failed=registration.failed)
+    return Replayed(
+        manifests=tuple(unit.manifest for unit in registration.done),
+        skipped=skipped,
+        failed=registration.failed,
+        elsewhere=tuple(
+            f"{unit.manifest.unit}: the same request is registered from {url}; this copy is not needed"
+            for unit, url in registration.elsewhere
+        ),
+    )
 
 
 def _visits(storage: Storage, place: JobPlace) -> list[str]:

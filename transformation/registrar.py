@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from transformation.layout import JobPlace
 from transformation.model.failures import Failed, Failure
 from transformation.ports import Catalog
-from transformation.register import Registration, register_units
+from transformation.register import Look, Registration, look_nowhere, register_units
 from transformation.standing import Sealed
 
 _UNITS_AT_ONCE = 18
@@ -31,12 +30,17 @@ class Registrar:
     """
 
     def __init__(
-        self, catalog: Catalog, place: JobPlace, *, gather_s: float, tell: Callable[[Registration], None]
+        self,
+        catalog: Catalog,
+        *,
+        gather_s: float,
+        tell: Callable[[Registration], None],
+        look: Look = look_nowhere,
     ) -> None:
         self._catalog = catalog
-        self._place = place
         self._gather_s = gather_s
         self._tell = tell
+        self._look = look
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._waiting: dict[str, tuple[Sealed, float]] = {}
@@ -90,7 +94,7 @@ class Registrar:
         try:
             while True:
                 units, at_end = self._next_batch()
-                self._settle(register_units(self._catalog, units, self._place), at_end=at_end)
+                self._settle(register_units(self._catalog, units, self._look), at_end=at_end)
         except Exception as error:  # noqa: BLE001 - `finish` raises it again
             with self._changed:
                 self._bug = error
@@ -120,7 +124,8 @@ class Registrar:
             if self._closed:
                 return
             self._tell(registration)
-            for unit in (*registration.done, *registration.refused):
+            elsewhere = (unit for unit, _ in registration.elsewhere)
+            for unit in (*registration.done, *elsewhere, *registration.refused):
                 self._waiting.pop(unit.manifest.unit, None)
             self._refused = registration.conflict or self._refused
             if registration.pending is not None:

@@ -11,15 +11,17 @@ import resource
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from transformation import __version__
 from transformation.destination import Destination
+from transformation.dossier import write_dossier
 from transformation.journal import to_json, utc_now
 from transformation.ledger import Ledger
+from transformation.locations import redacted, redacted_deeply
+from transformation.memory_monitor import MemoryMonitor
 from transformation.model.failures import Failed, Failure
 from transformation.model.report import (
     JobPredictedReport,
@@ -52,6 +54,7 @@ class Reporter:
         self._written = 0.0
         self._version = -1
         self._processes: Processes | None = None
+        self._memory = MemoryMonitor()
         self.report = JobReport(
             exit_code=Failure.TERMINATED.code,
             exit_acronym=Failure.TERMINATED.name,
@@ -67,12 +70,10 @@ class Reporter:
         self._write()
         self._write_error(self.report.exit_code, self.report.exit_msg)
 
-    def asked(
-        self, spec: JobSpec, site: str, share: Share, execution_number: int | None, folder: Path = Path()
-    ) -> None:
-        """What is asked for; relative locations in the spec are relative to the folder."""
+    def asked(self, spec: JobSpec, site: str, share: Share, execution_number: int | None, base: str = "") -> None:
+        """What is asked for; relative locations in it are relative to `base`. Credentials of locations stay out."""
         report = self.report
-        report.spec, report.spec_folder = msgspec.to_builtins(spec), str(folder.absolute())
+        report.spec, report.spec_folder = redacted_deeply(msgspec.to_builtins(spec)), redacted(base)
         report.name, report.user, report.site = spec.name, spec.user, site
         report.task, report.comment = spec.task or "", spec.comment or ""
         report.attempt = execution_number
@@ -97,6 +98,7 @@ class Reporter:
     def placed(self, destination: Destination) -> None:
         """Where images go."""
         self.report.catalog = destination.catalog.place if destination.catalog else ""
+        self.report.destinations = destination.reports
         self.report.visits = [
             VisitReport(
                 visit=staged.visit,
@@ -124,6 +126,7 @@ class Reporter:
     def tick(self) -> None:
         """Renew the report now and then, if something has changed: a report that is always fresh would hide from the
         PanDA pilot that nothing moves."""
+        self._memory.tick()
         if self._ledger.version != self._version and time.monotonic() - self._written > _RENEW_S:
             self._write()
 
@@ -131,6 +134,7 @@ class Reporter:
         """Settle both files; the report as written."""
         report = self.report
         report.ended = utc_now()
+        self._memory.look()
         self._ledger.whole = ProgressReport()
         if failed is None:
             report.exit_code, report.exit_acronym, report.exit_msg, report.state = 0, "OK", "OK", "done"
@@ -138,6 +142,8 @@ class Reporter:
             row = failed.failure
             report.exit_code, report.exit_acronym, report.exit_msg = row.code, row.name, diagnosis(failed)
             report.state = _state(row)
+        self._gather()
+        report.dossier = write_dossier(report)
         self._write()
         if failed is None:
             with suppress(OSError):
@@ -146,7 +152,8 @@ class Reporter:
             self._write_error(report.exit_code, report.exit_msg)
         return report
 
-    def _write(self) -> None:
+    def _gather(self) -> None:
+        """Put what the ledger knows, and totals, into the report."""
         report = self.report
         self._version = self._ledger.version
         report.units = self._ledger.units()
@@ -157,12 +164,21 @@ class Reporter:
         totals.cpu_s = round(sum(unit.cpu_s for unit in report.units), 3)
         totals.max_rss_bytes = max((unit.max_rss_bytes for unit in report.units), default=0)
         totals.output_bytes = sum(file.size for unit in report.units for file in unit.files if unit.made_in_this_run)
-        totals.simulator_processes = self._processes.n_started if self._processes else 0
+        if self._processes:
+            totals.simulator_processes = self._processes.n_started
+            totals.job_memory_bytes = self._processes.supervisor.most_memory_bytes
         own = resource.getrusage(resource.RUSAGE_SELF)
         totals.wrapper_cpu_s = round(own.ru_utime + own.ru_stime, 3)
         totals.wrapper_max_rss_bytes = own.ru_maxrss * 1024
+
+    def _write(self) -> None:
+        self._gather()
         with suppress(OSError):  # a full disk must not end a job that goes on well
-            write_whole(self._workdir.report, msgspec.json.format(to_json(report), indent=1) + b"\n")
+            write_whole(self._workdir.report, msgspec.json.format(to_json(self.report), indent=1) + b"\n")
+            # Only along with the report: a file that is always fresh would hide from the pilot that nothing moves.
+            write_whole(
+                self._workdir.memory_summary, to_json(self._memory.summary(self.report.resource.max_rss_bytes)) + b"\n"
+            )
         self._written = time.monotonic()
 
     def _write_error(self, code: int, text: str) -> None:

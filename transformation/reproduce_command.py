@@ -16,15 +16,17 @@ from typing import Any
 
 import msgspec
 
+from transformation.job import Job
+from transformation.locations import LocationInvalid, resolve, without_redacted
 from transformation.model.failures import Failure, JobError
 from transformation.model.report import FileReport, JobReport, UnitReport, VisitReport
 from transformation.ports import StorageError
 from transformation.process import Command, Processes, StartFailed
 from transformation.request import load_request
 from transformation.resources import Share
-from transformation.run_job import Job, make_plan
+from transformation.run_job import make_plan
 from transformation.same_pixels import first_difference
-from transformation.wiring import open_site, storage_for
+from transformation.wiring import Manner, open_site, storage_for
 from transformation.workdir import WorkDir
 
 _SITE = "local"
@@ -113,12 +115,18 @@ def _spec_of(again: _Again) -> dict[str, Any]:
 
 
 def _absolute(entry: Any, folder: str) -> Any:
-    """A location of the spec that no longer depends on where the spec is."""
+    """A location of the spec that no longer depends on where the spec is.
+
+    What the report leaves out of locations, because it may be a credential, is missed here: a query is tried without.
+    """
     if isinstance(entry, Mapping):
         return {**entry, "url": _absolute(entry["url"], folder)} if "url" in entry else entry
-    if "://" in entry or "$" in entry or entry.startswith("rucio:"):
+    if "$" in entry:
         return entry
-    return str(Path(folder) / entry.removeprefix("file:"))
+    try:
+        return without_redacted(resolve(entry, folder))
+    except LocationInvalid as error:
+        raise JobError(Failure.SPEC_INVALID, f"the report's spec: {error}") from None
 
 
 def _check_inputs(again: _Again) -> None:
@@ -179,7 +187,7 @@ def _fetch(again: _Again, file: FileReport) -> Path:
     copy = again.folder / "stored" / file.name
     copy.parent.mkdir(exist_ok=True)
     copy.unlink(missing_ok=True)
-    storage = storage_for(file.url, again.folder, lambda _: None)
+    storage = storage_for(file.url, Manner(logs=again.folder))
     try:
         storage.get(file.url, copy)
     except StorageError as error:

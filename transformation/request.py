@@ -7,18 +7,30 @@ import binascii
 import difflib
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes
 
 import msgspec
 
+from transformation.locations import Kind, LocationInvalid, folder_of, kind_of, local_path, redacted
 from transformation.model.failures import Failure, JobError
 from transformation.model.spec import JobSpec, parse_spec
 from transformation.model.strict import DocumentInvalid
+from transformation.ports import Expected, Landing, Source, SourceError
 
 LARGEST_SPEC_BYTES = 10_000_000
+_FAILURE_OF_SOURCE = {
+    Failure.CATALOG_MISSING: Failure.SPEC_MISSING,
+    Failure.CATALOG_UNREACHABLE: Failure.SPEC_UNREACHABLE,
+    Failure.CATALOG_CHANGED: Failure.SPEC_UNREACHABLE,
+    Failure.CATALOG_TOO_LARGE: Failure.SPEC_INVALID,
+    Failure.CATALOG_INVALID: Failure.SPEC_INVALID,
+}
+
+OpenSource = Callable[[], Source]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,42 +39,79 @@ class Request:
 
     spec: JobSpec
     folder: Path
-    """What relative locations in the spec are relative to: its own folder, or the current one."""
+    """A folder of this machine: the spec's own, or for a spec that is no file here the current one."""
+    remote_folder: str = ""
+    """Where a spec that was fetched from elsewhere lies there."""
     execution_number: int | None = None
     """PIPELINE_EXECUTIONNUMBER: which attempt of the job this is, if somebody counts."""
 
+    @property
+    def base(self) -> str:
+        """What the relative locations of inputs are relative to: the folder that the spec came from."""
+        return self.remote_folder or str(self.folder.absolute())
 
-def load_request(job: str | None, job_params: str | None) -> Request:
-    """The request of `--job` or `--lsstJobParams`, whichever is given. Raises `JobError`."""
+
+def load_request(job: str | None, job_params: str | None, open_source: OpenSource | None = None) -> Request:
+    """The request of `--job` or `--lsstJobParams`, whichever is given; `open_source` serves specs that are elsewhere.
+
+    Raises `JobError`.
+    """
     if (job is None) == (job_params is None):
         raise JobError(Failure.USAGE, "give exactly one of --job and --lsstJobParams")
     if job is not None:
-        return _from_location(job)
+        return _from_location(job, open_source)
     assert job_params is not None
-    return _from_parameters(parse_parameters(job_params))
+    return _from_parameters(parse_parameters(job_params), open_source)
 
 
-def _from_location(location: str) -> Request:
-    text, folder = _read(location)
+def _from_location(location: str, open_source: OpenSource | None) -> Request:
+    text, folder = _read(location, open_source)
+    shown = "the inline job spec" if location.startswith("data:") else redacted(location)
+    if len(text) > LARGEST_SPEC_BYTES:
+        raise JobError(Failure.SPEC_INVALID, f"{shown} is larger than {LARGEST_SPEC_BYTES:,} bytes")
     try:
-        return Request(spec=parse_spec(text), folder=folder)
+        spec = parse_spec(text)
     except DocumentInvalid as error:
-        shown = "the inline job spec" if location.startswith("data:") else location
         raise JobError(Failure.SPEC_INVALID, f"{shown}: {error}") from None
+    if isinstance(folder, str):
+        return Request(spec=spec, folder=Path.cwd(), remote_folder=folder)
+    return Request(spec=spec, folder=folder)
 
 
-def _read(location: str) -> tuple[bytes, Path]:
+def _read(location: str, open_source: OpenSource | None) -> tuple[bytes, Path | str]:
+    """The spec, or one byte more than it may have, and the folder that it is in, here or elsewhere."""
     if location == "-":
-        return sys.stdin.buffer.read(LARGEST_SPEC_BYTES), Path.cwd()
+        return sys.stdin.buffer.read(LARGEST_SPEC_BYTES + 1), Path.cwd()
     if location.startswith("data:"):
         return _read_data_url(location), Path.cwd()
-    scheme, found, rest = location.partition("://")
-    if found and scheme != "file":
-        raise JobError(Failure.SPEC_INVALID, f"--job: no adapter for '{scheme}:'; give a file, '-' or data:;base64,...")
-    path = Path(unquote(rest)) if found else Path(location)
+    try:
+        if kind_of(location) is not Kind.FILE:
+            return _fetched(location, open_source), folder_of(location)
+        return _read_file(local_path(location, Path()))
+    except LocationInvalid as error:
+        raise JobError(Failure.SPEC_INVALID, f"--job: {error}") from None
+
+
+def _fetched(location: str, open_source: OpenSource | None) -> bytes:
+    if open_source is None:
+        raise JobError(Failure.SPEC_INVALID, f"--job: {redacted(location)} is not on this machine")
+    source = open_source()
+    try:
+        with tempfile.TemporaryDirectory(prefix="lsst-trf-spec-") as folder:
+            landing = Landing(path=Path(folder) / "spec")
+            source.fetch(location, landing, Expected(limit_bytes=LARGEST_SPEC_BYTES))
+            return landing.path.read_bytes()
+    except SourceError as error:
+        failure = _FAILURE_OF_SOURCE.get(error.failure, error.failure)
+        raise JobError(failure, f"--job: {error.detail}") from None
+    finally:
+        source.close()
+
+
+def _read_file(path: Path) -> tuple[bytes, Path]:
     try:
         with path.open("rb") as stream:
-            return stream.read(LARGEST_SPEC_BYTES), path.absolute().parent
+            return stream.read(LARGEST_SPEC_BYTES + 1), path.absolute().parent
     except (FileNotFoundError, NotADirectoryError):
         raise JobError(Failure.SPEC_MISSING, f"--job: {path} does not exist") from None
     except IsADirectoryError:
@@ -123,14 +172,13 @@ def parse_parameters(text: str) -> dict[str, str]:
     return pairs
 
 
-def _from_parameters(pairs: Mapping[str, str]) -> Request:
+def _from_parameters(pairs: Mapping[str, str], open_source: OpenSource | None) -> Request:
     number = pairs.get("PIPELINE_EXECUTIONNUMBER")
     execution_number = _number(number) if number is not None else None
     if isinstance(execution_number, str):
         execution_number = None
     if "JOB_SPEC" in pairs:
-        request = _from_location(pairs["JOB_SPEC"])
-        return Request(spec=request.spec, folder=request.folder, execution_number=execution_number)
+        return replace(_from_location(pairs["JOB_SPEC"], open_source), execution_number=execution_number)
     try:
         spec = parse_spec(msgspec.json.encode(_document(pairs)))
     except DocumentInvalid as error:

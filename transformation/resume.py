@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from transformation.layout import JobPlace, failure_name, manifest_name, unit_of
+from transformation.layout import JobPlace, failure_name, is_claim, manifest_name, unit_of
 from transformation.model.failures import Failed
 from transformation.model.manifest import UnitManifest
 from transformation.model.work import Unit
@@ -60,6 +60,10 @@ class KnownFailure:
 Verdict = Done | Conflict | Lost | KnownFailure
 
 
+Receipts = Mapping[str, Mapping[str, Sequence[str]]]
+"""Names in the `.units` folders, by visit and unit id."""
+
+
 def what_is_done(
     storage: Storage, place: JobPlace, units: Sequence[Unit], digest_by_visit: Mapping[str, str]
 ) -> dict[str, Verdict]:
@@ -67,11 +71,27 @@ def what_is_done(
 
     Finishes what an earlier attempt committed but did not rename, removes what it left lying. Raises `StorageError`.
     """
+    return judge_receipts(storage, place, units, digest_by_visit, list_receipts(storage, place, units))
+
+
+def list_receipts(storage: Storage, place: JobPlace, units: Sequence[Unit]) -> Receipts:
+    """What stands in the `.units` folders of these units' visits. Raises `StorageError`."""
     visits = sorted({unit.visit for unit in units})
     with ThreadPoolExecutor(_QUESTIONS_AT_ONCE, thread_name_prefix="resume") as pool:
         listings = pool.map(lambda visit: _by_unit(storage.list(place.units_folder(visit))), visits)
-        receipts = dict(zip(visits, listings, strict=True))
-        known = [unit for unit in units if unit.id in receipts[unit.visit]]
+        return dict(zip(visits, listings, strict=True))
+
+
+def judge_receipts(
+    storage: Storage,
+    place: JobPlace,
+    units: Sequence[Unit],
+    digest_by_visit: Mapping[str, str],
+    receipts: Receipts,
+) -> dict[str, Verdict]:
+    """See `what_is_done`, with what was listed before."""
+    known = [unit for unit in units if any(not is_claim(name) for name in receipts[unit.visit].get(unit.id, ()))]
+    with ThreadPoolExecutor(_QUESTIONS_AT_ONCE, thread_name_prefix="resume") as pool:
         found = list(pool.map(lambda unit: _look(storage, place, unit, receipts[unit.visit][unit.id]), known))
         touched = sorted({unit.visit for unit in known})
         folders = pool.map(lambda visit: _sizes(storage, place, visit), touched)

@@ -9,31 +9,33 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from transformation.black_hole import BlackHole
+from transformation.corrections import Correction, correct, settle
 from transformation.crew import Crew
+from transformation.debug_bundle import pack
 from transformation.destination import Destination
+from transformation.helper import HelperOfThread
 from transformation.journal import Journal
 from transformation.judge import Light
 from transformation.ledger import Ledger
-from transformation.model.failures import Failed, Failure, Remedy
+from transformation.model.failures import Failed, Failure
 from transformation.model.focal_plane import Pointing, Sensor
 from transformation.model.report import AttemptReport
 from transformation.model.work import Batch, Unit
-from transformation.process import Helper
+from transformation.ports import StorageError
 from transformation.set_up import ReadyVisit, SimulatorBench, set_up_visit, trim
-from transformation.simulate import Attempt, Good, examine, simulate
+from transformation.simulate import Attempt, Good, examine, is_lost, simulate
 from transformation.simulator.seam import TrimGroup
 from transformation.stage_in import StagedVisit
 from transformation.watch import Watch
 
 _UNIT, _TRIM, _SET_UP = range(3)
 """Order of a visit's tasks when several are ready."""
-_MEMORY_HEADROOM = 1.25
-"""Over what a process had taken when it was ended for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,9 @@ class UnitLoop:
         keep_folders: bool,
         lengths_s: Mapping[str, float],
         watch: Watch,
+        may_begin: Callable[[float], bool],
     ) -> None:
+        """`lengths_s`: CPU-seconds expected of each unit; `may_begin` is asked before each, with its wall seconds."""
         self._bench = bench
         self._destination = destination
         self._ledger = ledger
@@ -66,18 +70,20 @@ class UnitLoop:
         self._sensors: Mapping[str, Sensor] = {sensor.name: sensor for sensor in bench.release.sensors}
         self._simulators = Crew(hands, "simulate")
         self._finishers = Crew(max(1, min(8, hands // 2 + 1)), "finish")
-        self._helpers = threading.local()
-        self._all_helpers: list[Helper] = []
+        self._readers = HelperOfThread("transformation.fits_facts", bench.workdir.logs / "fits_facts.err")
         self._keep_folders = keep_folders
         self._lengths_s = lengths_s
         self._watch = watch
+        self._may_begin = may_begin
+        self._black_hole = BlackHole()
+        self._left: dict[str, float] = {}
         self._open_units: dict[str, int] = {}
         self._folders: dict[str, Path] = {}
         self._lock = threading.Lock()
 
     def begin(self, visits: Sequence[VisitWork]) -> None:
         """Queue everything; returns at once."""
-        self._finishers.add((-1,), lambda: self._helper().warm_up())
+        self._finishers.add((-1,), lambda: self._readers.get().warm_up())
         for visit in visits:
             self._open_units[visit.staged.visit] = len(visit.units)
             self._folders[visit.staged.visit] = self._bench.workdir.visit(visit.staged.index).root
@@ -90,6 +96,25 @@ class UnitLoop:
         # A finisher may queue another attempt, and a simulator always queues a finisher: ask both, twice.
         return all(crew.idle for _ in range(2) for crew in (self._simulators, self._finishers))
 
+    def hold(self, held: bool) -> None:
+        """Start no simulator process until it is said again with False; those under way go on."""
+        self._simulators.hold(held)
+
+    @property
+    def is_stuck(self) -> bool:
+        """True if nothing is under way that could change anything."""
+        return not self._simulators.busy and self._finishers.idle and not self._simulators.idle
+
+    @property
+    def left(self) -> dict[str, float]:
+        """Units that were not begun for want of time, with the wall seconds that they are expected to take."""
+        with self._lock:
+            return dict(self._left)
+
+    def bad_worker(self) -> Failed | None:
+        """Why no unit should be begun on this worker any more; None if it seems to be as good as any."""
+        return self._black_hole.verdict()
+
     def stop(self) -> None:
         """End all simulator processes and start no more; units under way fail as TERMINATED."""
         for crew in (self._simulators, self._finishers):
@@ -100,16 +125,18 @@ class UnitLoop:
         """Let the hands and helpers go."""
         self._simulators.end(patience_s)
         self._finishers.end(patience_s)
-        for helper in self._all_helpers:
-            helper.close()
+        self._readers.close()
 
     # -- one task each
 
     def _set_up(self, visit: VisitWork) -> None:
+        if all(self._leave([unit]) for unit in visit.units):
+            return
         folder = self._bench.workdir.visit(visit.staged.index)
         self._journal.write("visit_set_up", visit=visit.staged.visit)
         ready = set_up_visit(self._bench, visit.staged, folder, list(visit.units), self._sensors)
         if isinstance(ready, Failed):
+            self._black_hole.failed(f"visit {visit.staged.visit}", ready.failure, wall_s=0.0)
             for unit in visit.units:
                 self._give_up(unit, ready)
             return
@@ -145,43 +172,93 @@ class UnitLoop:
         """Rank among tasks of a kind: a long unit that begins late keeps the other hands waiting for it."""
         return -round(1e3 * max(self._lengths_s.get(unit.id, 0.0) for unit in units))
 
+    def _needed_s(self, units: Sequence[Unit]) -> float:
+        """Wall seconds that they are expected to take one after the other."""
+        return sum(self._lengths_s.get(unit.id, 0.0) for unit in units) * self._ledger.stretch(self._lengths_s)
+
+    def _give_up_late(self, units: Sequence[Unit]) -> bool:
+        """Give up units whose images could not be stored any more once they are made."""
+        failed = self._destination.too_late(units[-1], self._needed_s(units))
+        if failed is None:
+            return False
+        for unit in units:
+            self._give_up(unit, failed)
+        return True
+
+    def _leave(self, units: Sequence[Unit]) -> bool:
+        """Leave units as planned if they cannot end in time; nothing is lost but the wait for another slot."""
+        pieces = self._bench.checkpoints + 1
+        needed_s = self._needed_s(units)
+        fits = self._may_begin(needed_s / pieces)
+        with self._lock:
+            for unit in units:
+                self._left.pop(unit.id, None)
+                if not fits:
+                    self._left[unit.id] = needed_s
+        return not fits
+
     def _simulate(self, ready: ReadyVisit, batch: Batch, number: int, *, alone: bool) -> None:
+        if self._leave(batch.units) or self._give_up_late(batch.units):
+            return
         for unit in batch.units:
             self._ledger.started(unit, number)
         with self._watch.over(ready, batch, number) as meter:
             checkpoints = self._destination.checkpoints(batch.units[0], number, last=self._bench.checkpoints)
             attempt = simulate(self._bench, ready, batch, number, observer=meter, checkpoints=checkpoints, alone=alone)
+        if is_lost(self._bench, ready, attempt) and not self._keep_folders:
+            # At once, not when a finisher has time: it may have been ended because the disk ran full.
+            shutil.rmtree(attempt.folder, ignore_errors=True)
         self._finishers.add((ready.staged.index,), partial(self._finish, ready, attempt))
 
     def _finish(self, ready: ReadyVisit, attempt: Attempt) -> None:
         """Settle the units of an attempt; those for which another can help share that one too."""
-        again = [unit for unit in attempt.batch.units if self._finish_unit(ready, unit, attempt)]
-        if not self._keep_folders:
+        answers = {unit: self._finish_unit(ready, unit, attempt) for unit in attempt.batch.units}
+        again = {unit: correction for unit, correction in answers.items() if correction is not None}
+        if self._keep_folders:
+            self._ship(ready, attempt)
+        else:
             shutil.rmtree(attempt.folder, ignore_errors=True)
-        if again:
-            outcomes = {self._ledger.last_outcome(unit) for unit in again}
-            alone = attempt.alone or Failure.OUT_OF_MEMORY.name in outcomes
+        if self._black_hole.verdict() is not None:
+            self._simulators.drop_queued()
+        elif again:
+            alone = Correction.ALONE in again.values()
             self._queue_attempt(ready, Batch(units=tuple(again)), attempt.number + 1, alone=alone)
 
-    def _finish_unit(self, ready: ReadyVisit, unit: Unit, attempt: Attempt) -> bool:
-        """Commit the unit or give it up; True if it is to be tried again."""
+    def _finish_unit(self, ready: ReadyVisit, unit: Unit, attempt: Attempt) -> Correction | None:
+        """Commit the unit or give it up; how it is to be tried again, if it is."""
         if attempt.skipped:
             self._ledger.attempted(unit, self._report(ready, attempt, None))
             self._record_empty(ready, unit)
-            return False
+            return None
         light = _light(ready.staged)
-        good = examine(self._bench, self._helper(), ready, unit, attempt, light, self._sensors[unit.sensor])
-        failed = _final(good, attempt) if isinstance(good, Failed) else None
+        good = examine(self._bench, self._readers.get(), ready, unit, attempt, light, self._sensors[unit.sensor])
+        failed = settle(good, attempt.facts) if isinstance(good, Failed) else None
         self._ledger.attempted(unit, self._report(ready, attempt, failed))
         if isinstance(good, Good):
+            self._black_hole.succeeded()
             failed = self._destination.commit(ready.staged, unit, attempt, good)
+        elif failed is not None:
+            self._black_hole.failed(unit.id, failed.failure, wall_s=attempt.wall_s)
         if failed is None:
             self._close_unit(ready.staged.visit)
-        elif failed.failure.remedy is Remedy.HERE and attempt.number < self._bench.attempts:
-            return True
-        else:
+            return None
+        most = self._bench.attempts
+        correction = correct(failed.failure, number=attempt.number, most=most, alone=attempt.alone)
+        if correction is None:
             self._give_up(unit, failed)
-        return False
+        return correction
+
+    def _ship(self, ready: ReadyVisit, attempt: Attempt) -> None:
+        """Send work files and logs of an attempt along, for a person; what goes wrong with that changes nothing."""
+        unit = attempt.batch.units[0]
+        archive = attempt.folder.with_name(f"{attempt.folder.name}.tar.gz")
+        try:
+            pack([attempt.folder, ready.folder.unit_log(attempt.batch, "any", attempt.number).parent], archive)
+            url = self._destination.ship_debug(unit, attempt.number, archive)
+            self._journal.write("debug_shipped", unit=unit.id, url=url, size_bytes=archive.stat().st_size)
+        except (OSError, StorageError) as error:
+            self._journal.write("debug_not_shipped", unit=unit.id, detail=str(error))
+        archive.unlink(missing_ok=True)
 
     def _record_empty(self, ready: ReadyVisit, unit: Unit) -> None:
         failed = self._destination.commit_empty(ready.staged, unit)
@@ -215,30 +292,12 @@ class UnitLoop:
             number=attempt.number,
             outcome="good" if failed is None else failed.failure.name,
             detail="" if failed is None else failed.detail,
-            correction="alone" if attempt.alone else "",
+            correction=attempt.correction,
             log=str(log.relative_to(self._bench.workdir.root)),
             wall_s=round(attempt.wall_s, 3),
             cpu_s=round(attempt.cpu_s, 3),
             max_rss_bytes=attempt.max_rss_bytes,
         )
-
-    def _helper(self) -> Helper:
-        """This thread's own reader of FITS files."""
-        helper: Helper | None = getattr(self._helpers, "helper", None)
-        if helper is None:
-            log = self._bench.workdir.logs / "fits_facts.err"
-            helper = self._helpers.helper = Helper("transformation.fits_facts", log)
-            self._all_helpers.append(helper)
-        return helper
-
-
-def _final(failed: Failed, attempt: Attempt) -> Failed:
-    """The same failure, or, where a process had all memory of the job to itself, that it needs more than there is."""
-    if failed.failure is not Failure.OUT_OF_MEMORY or not attempt.alone:
-        return failed
-    needed_mb = attempt.max_rss_bytes * _MEMORY_HEADROOM / 1e6
-    detail = f"{failed.detail}; nothing else ran: ask for more than {needed_mb:,.0f} MB"
-    return Failed(failure=Failure.MEMORY_SHORT, detail=detail)
 
 
 def _light(staged: StagedVisit) -> Light:

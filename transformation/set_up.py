@@ -7,20 +7,23 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from transformation.evidence import SPACE_NEEDED_BYTES, Evidence, explain
 from transformation.instance_catalog import header_lines
+from transformation.limits import Limits
 from transformation.model.failures import Failed, Failure, Remedy
 from transformation.model.focal_plane import Sensor
 from transformation.model.work import Unit
-from transformation.process import Command, Finished, Observer, Processes, StartFailed
+from transformation.process import Command, Finished, Processes, StartFailed
 from transformation.simulator.choose import simulator_for
 from transformation.simulator.names import sources_found
 from transformation.simulator.release import Release
 from transformation.simulator.seam import SetUpInvalid, Simulator, Step, TrimGroup, VisitJobs
 from transformation.stage_in import StagedVisit
+from transformation.supervise import Observer
 from transformation.workdir import VisitDir, WorkDir
 
 _SECRET = re.compile(
@@ -38,20 +41,21 @@ class SimulatorBench:
     processes: Processes
     amplifiers: bool
     attempts: int
-    wall_limit_s: float
+    limits: Limits
+    """Of each of them; that of scratch is for units only."""
     memory_limit_bytes: int = 1 << 62
     """What one process may take when as many run as may run."""
     checkpoints: int = 0
     """Segments of each raytrace that leave a checkpoint."""
-    idle_limit_s: float | None = None
-    """A process that uses no CPU time for so long is ended."""
 
     @property
     def simulator(self) -> Simulator:
         """How the release is driven."""
         return simulator_for(self.release, amplifiers=self.amplifiers, checkpoints=self.checkpoints)
 
-    def command(self, step: Step, folder: Path, log: Path, observer: Observer | None = None) -> Command:
+    def command(
+        self, step: Step, folder: Path, log: Path, observer: Observer | None = None, *, of_unit: bool = False
+    ) -> Command:
         """A simulator process with its output in `<log>.out` and `<log>.err`."""
         return Command(
             argv=step.argv,
@@ -60,8 +64,8 @@ class SimulatorBench:
             stdout=log.with_name(f"{log.name}.out"),
             stderr=log.with_name(f"{log.name}.err"),
             environment=simulator_environment(os.environ, self.workdir),
-            wall_limit_s=self.wall_limit_s,
-            idle_limit_s=self.idle_limit_s,
+            # A visit's own files are as large as its catalogs; what a unit writes is known beforehand.
+            limits=self.limits if of_unit else replace(self.limits, scratch_bytes=None),
             observer=observer if step.prints_bands and self.release.facts.options.terminal else None,
         )
 
@@ -85,6 +89,7 @@ class SimulatorBench:
             verdict=verdict,
             free_bytes=free_bytes(folder),
             folder=str(folder),
+            has_file_at_limit=_has_file_at_limit(folder, self.limits.scratch_bytes),
             n_objects=n_objects,
             release_root=str(self.release.root),
             release_is_visible=self.release.is_visible(),
@@ -222,6 +227,14 @@ def free_bytes(folder: Path) -> int:
     except OSError:
         return SPACE_NEEDED_BYTES
     return 0 if free.f_files > 0 and free.f_favail == 0 else free.f_bavail * free.f_frsize
+
+
+def _has_file_at_limit(folder: Path, limit_bytes: int | None) -> bool:
+    if limit_bytes is None:
+        return False
+    with suppress(OSError):
+        return any(path.lstat().st_size >= limit_bytes for path in folder.rglob("*"))
+    return False
 
 
 def disk_is_full(folder: Path) -> bool:

@@ -8,13 +8,17 @@ from pathlib import Path
 import msgspec
 
 from transformation.checkpoints import Checkpoints
+from transformation.corrections import Attempted, Correction
 from transformation.fits_facts import Facts, Request
+from transformation.helper import Helper, HelperFailed
 from transformation.judge import Light, electrons_due, judge, keys_of
+from transformation.limits import EndedBy
 from transformation.model.failures import Failed, Failure
 from transformation.model.focal_plane import Sensor
 from transformation.model.work import Batch, ExpectedFile, MadeFile, Role, Unit
-from transformation.process import Command, Finished, Helper, HelperFailed, Observer, StartFailed
+from transformation.process import Command, Finished, StartFailed
 from transformation.set_up import ReadyVisit, SimulatorBench, disk_is_full
+from transformation.supervise import Observer
 
 _FACTS_TIMEOUT_S = 300.0
 """For one file; the largest takes a second."""
@@ -36,6 +40,8 @@ class Attempt:
     """The run found too few sources near its sensor, and made nothing."""
     alone: bool = False
     """No other simulator process ran meanwhile."""
+    first_segment: int = 0
+    """Not 0: it went on after a checkpoint."""
 
     @property
     def wall_s(self) -> float:
@@ -52,6 +58,24 @@ class Attempt:
         """Peak memory of its largest process."""
         return max((run.max_rss_bytes for run in self.runs), default=0)
 
+    @property
+    def correction(self) -> str:
+        """What was done differently because of what came before; empty for a first attempt from the beginning."""
+        words = ["from-checkpoint"] if self.first_segment else []
+        if self.number > 1 or self.alone:
+            words.append(Correction.ALONE if self.alone else Correction.AGAIN)
+        return ", ".join(words)
+
+    @property
+    def facts(self) -> Attempted:
+        """What decides what can still help."""
+        last = self.runs[-1] if self.runs else None
+        return Attempted(
+            alone=self.alone or (last is not None and last.alone),
+            disk=last is not None and last.ended_by is EndedBy.DISK,
+            max_rss_bytes=self.max_rss_bytes,
+        )
+
 
 def simulate(
     bench: SimulatorBench, ready: ReadyVisit, batch: Batch, number: int, *, observer: Observer,
@@ -63,11 +87,13 @@ def simulate(
     logs: list[Path] = []
     failed: Failed | None = None
     skipped = False
+    first_segment = 0
     try:
         folder.mkdir(parents=True)
-        for step in ready.jobs.steps(batch, folder, checkpoints.fetch(folder)):
+        first_segment = checkpoints.fetch(folder)
+        for step in ready.jobs.steps(batch, folder, first_segment):
             logs.append(ready.folder.unit_log(batch, step.name, number))
-            command = bench.command(step, folder, logs[-1], observer)
+            command = bench.command(step, folder, logs[-1], observer, of_unit=True)
             failed = _run(bench, ready, batch, command, logs[-1], runs)
             if failed is None and step.segment is not None:
                 failed = checkpoints.keep(folder, step.segment)
@@ -82,7 +108,7 @@ def simulate(
         )
     return Attempt(
         number=number, batch=batch, folder=folder, runs=tuple(runs), logs=tuple(logs), failed=failed, skipped=skipped,
-        alone=alone,
+        alone=alone, first_segment=first_segment,
     )  # fmt: skip
 
 
@@ -118,12 +144,19 @@ class Good:
     notes: tuple[str, ...]
 
 
+def is_lost(bench: SimulatorBench, ready: ReadyVisit, attempt: Attempt) -> bool:
+    """True if nothing that the attempt has made can be good."""
+    return attempt.failed is not None and (
+        ready.jobs.exit_status_counts or not attempt.runs or bench.processes.stopping
+    )
+
+
 def examine(
     bench: SimulatorBench, helper: Helper, ready: ReadyVisit, unit: Unit, attempt: Attempt, light: Light, sensor: Sensor
 ) -> Good | Failed:
     """What became of one unit of an attempt."""
     failed = attempt.failed
-    if failed is not None and (ready.jobs.exit_status_counts or not attempt.runs or bench.processes.stopping):
+    if failed is not None and is_lost(bench, ready, attempt):
         return failed
     good = _judge_files(helper, ready, unit, attempt, light, sensor)
     if isinstance(good, Good):

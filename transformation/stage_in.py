@@ -10,22 +10,24 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import msgspec
 
+from transformation.inputs import LARGEST_COMMANDS_BYTES, Inputs
 from transformation.instance_catalog import (
     CatalogFault,
     CatalogInvalid,
     CommandsInvalid,
     InstanceCatalog,
+    Limits,
     PhysicsCommands,
     read_defaults,
     read_instance_catalogs,
     read_physics_commands,
 )
+from transformation.locations import redacted
 from transformation.model.failures import Failure, JobError
-from transformation.model.spec import CatalogItem, InlineCommands, JobSpec, VisitItem, catalog_item
+from transformation.model.spec import InlineCommands, JobSpec, VisitItem, catalog_item
 from transformation.planning import VisitFacts, has_sky
 from transformation.sed_tree import checksum_of_seds, link_seds
 from transformation.simulator.release import Release
@@ -37,8 +39,8 @@ _FAILURE_OF_FAULT = {
     CatalogFault.INCLUDE_REFUSED: Failure.PATH_REFUSED,
     CatalogFault.INCLUDE_MISSING: Failure.CATALOG_MISSING,
     CatalogFault.UNREADABLE: Failure.CATALOG_INVALID,
+    CatalogFault.TOO_LARGE: Failure.CATALOG_TOO_LARGE,
 }
-_LARGEST_COMMANDS_BYTES = 1_000_000
 _RELEASE_EXAMPLE = re.compile(r"\$\(PHOSIMDIR\)/examples/(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -64,17 +66,20 @@ class StagedVisit:
 
 
 def stage_in(
-    spec: JobSpec, base: Path, release: Release, folders: Sequence[VisitDir | None], spool: Path
+    spec: JobSpec, release: Release, inputs: Inputs, folders: Sequence[VisitDir | None], spool: Path
 ) -> list[StagedVisit]:
-    """Read all visits of the request.
+    """Bring and read all visits of the request.
 
-    `folders` holds, for each visit, where the simulator's input is written, or None to check only. Raises `JobError`.
+    `folders` holds, for each visit, where the simulator's input is written, or None to check only; `spool` is for
+    temporary files. Raises `JobError`.
     """
     defaults = read_defaults(release.default_instcat)
+    inputs.bring(spec)
     visits = [
-        _stage_visit(item, index, spec, base, release, folder, spool, defaults)
+        _stage_visit(item, index, spec, release, inputs, folder, spool, defaults)
         for index, (item, folder) in enumerate(zip(spec.visit_items(), folders, strict=True))
     ]
+    inputs.close()
     seen: dict[str, int] = {}
     for staged in visits:
         if staged.visit in seen:
@@ -88,28 +93,30 @@ def stage_in(
 
 
 def _stage_visit(
-    item: VisitItem, index: int, spec: JobSpec, base: Path, release: Release, folder: VisitDir | None, spool: Path,
+    item: VisitItem, index: int, spec: JobSpec, release: Release, inputs: Inputs, folder: VisitDir | None, spool: Path,
     defaults: Mapping[str, str],
 ) -> StagedVisit:  # fmt: skip
-    commands = _read_commands(item.commands or [], base, release)
+    commands = _read_commands(item.commands or [], inputs, release)
     items = [catalog_item(entry) for entry in item.catalogs]
-    paths = [_locate_catalog(entry, base) for entry in items]
+    paths = [inputs.catalog(entry) for entry in items]
     if folder is not None:
         folder.root.mkdir(parents=True, exist_ok=True)
     try:
         catalog = read_instance_catalogs(
             paths,
-            names=[entry.url for entry in items],
+            names=[redacted(entry.url) for entry in items],
             defaults=defaults,
             objects_out=None if folder is None else folder.objects,
             spool=spool,
+            include=inputs.include,
+            limits=Limits(sizes=inputs.sizes),
         )
     except CatalogInvalid as error:
         raise JobError(_FAILURE_OF_FAULT[error.kind], str(error)) from None
     identity = _identity(catalog, commands, spec, release)
     library = release.root / "data" / "SEDs"
     if spec.options.seds is not None:
-        own = local_path(spec.options.seds, base, "options.seds")
+        own = inputs.folder_of_seds(spec.options.seds)
         identity["seds_sha256"] = checksum_of_seds(own)
         if folder is not None:
             link_seds(library, own, folder.seds)
@@ -129,76 +136,33 @@ def _stage_visit(
     )
 
 
-def _locate_catalog(item: CatalogItem, base: Path) -> Path:
-    path = local_path(item.url, base, "catalogs")
-    try:
-        size_bytes = path.stat().st_size
-        if not path.is_file():
-            raise JobError(Failure.CATALOG_MISSING, f"catalog {item.url} is not a file")
-        if item.size is not None and size_bytes != item.size:
-            detail = f"catalog {item.url} has {size_bytes:,} bytes, not {item.size:,}"
-            raise JobError(Failure.CATALOG_CHANGED, detail)
-        if item.adler32 is not None and (found := _adler32(path)) != item.adler32.lower():
-            detail = f"catalog {item.url} has adler32 {found}, not {item.adler32.lower()}"
-            raise JobError(Failure.CATALOG_CHANGED, detail)
-    except (FileNotFoundError, NotADirectoryError):
-        raise JobError(Failure.CATALOG_MISSING, f"catalog {item.url} does not exist ({path})") from None
-    except OSError as error:
-        raise JobError(Failure.CATALOG_UNREACHABLE, f"catalog {item.url}: {error.strerror}") from None
-    return path
-
-
-def _adler32(path: Path) -> str:
-    import zlib
-
-    value = 1
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            value = zlib.adler32(chunk, value)
-    return f"{value:08x}"
-
-
-def local_path(location: str, base: Path, key: str) -> Path:
-    """The path that a location of the spec means on this machine. Raises `JobError` for other schemes."""
-    if any(ord(character) < 0x20 for character in location):
-        raise JobError(Failure.SPEC_INVALID, f"'{key}': {location!r} holds control characters")
-    if location.startswith("rucio:"):
-        raise JobError(Failure.STORAGE_UNKNOWN, f"'{key}': no adapter for {location}; known: file")
-    scheme, found, rest = location.partition("://")
-    if not found:
-        return base / location.removeprefix("file:")
-    if scheme != "file" or not rest.startswith("/"):
-        raise JobError(Failure.STORAGE_UNKNOWN, f"'{key}': no adapter for {location}; known: file:///path, bare paths")
-    return Path(unquote(rest))
-
-
-def _read_commands(items: Sequence[str | InlineCommands], base: Path, release: Release) -> PhysicsCommands:
-    texts = [_command_text(item, base, release) for item in items]
+def _read_commands(items: Sequence[str | InlineCommands], inputs: Inputs, release: Release) -> PhysicsCommands:
+    texts = [_command_text(item, inputs, release) for item in items]
     try:
         return read_physics_commands(texts)
     except CommandsInvalid as error:
         raise JobError(Failure.COMMANDS_INVALID, str(error)) from None
 
 
-def _command_text(item: str | InlineCommands, base: Path, release: Release) -> tuple[str, str]:
+def _command_text(item: str | InlineCommands, inputs: Inputs, release: Release) -> tuple[str, str]:
     """Name and text of one entry of `commands`."""
     if isinstance(item, InlineCommands):
         return "inline commands", item.inline
-    path = _command_path(item, base, release)
+    path, name = _command_path(item, inputs, release), redacted(item)
     try:
         with path.open("rb") as stream:
-            content = stream.read(_LARGEST_COMMANDS_BYTES + 1)
+            content = stream.read(LARGEST_COMMANDS_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise JobError(Failure.COMMANDS_INVALID, f"'commands': {item}: {reason}") from None
-    if len(content) > _LARGEST_COMMANDS_BYTES:
-        raise JobError(Failure.COMMANDS_INVALID, f"'commands': {item} is larger than {_LARGEST_COMMANDS_BYTES:,} bytes")
-    return item, content.decode("utf-8", errors="replace")
+        raise JobError(Failure.COMMANDS_INVALID, f"'commands': {name}: {reason}") from None
+    if len(content) > LARGEST_COMMANDS_BYTES:
+        raise JobError(Failure.COMMANDS_INVALID, f"'commands': {name} is larger than {LARGEST_COMMANDS_BYTES:,} bytes")
+    return name, content.decode("utf-8", errors="replace")
 
 
-def _command_path(item: str, base: Path, release: Release) -> Path:
+def _command_path(item: str, inputs: Inputs, release: Release) -> Path:
     if "$" not in item:
-        return local_path(item, base, "commands")
+        return inputs.commands(item)
     found = _RELEASE_EXAMPLE.fullmatch(item)
     if found is None:
         detail = f"'commands': in {item!r} only $(PHOSIMDIR)/examples/NAME is filled in"

@@ -13,10 +13,11 @@ Rules of this file
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
@@ -25,7 +26,6 @@ from transformation.model.failures import Failed, Failure
 from transformation.model.manifest import (
     FailureRecord,
     ManifestFile,
-    Measured,
     UnitManifest,
     encode,
     parse_manifest,
@@ -33,10 +33,10 @@ from transformation.model.manifest import (
     timestamp,
 )
 from transformation.model.work import MadeFile, Unit
+from transformation.outcomes import Adopted, Committed, Elsewhere, Outcome, Receipt, Transfer
 from transformation.ports import Storage, StorageError
 from transformation.standing import (
     Invalid,
-    Sealed,
     Standing,
     complete,
     hidden_of,
@@ -51,56 +51,9 @@ _GENERATIONS = 3
 _ROUNDS = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """What a manifest says besides the files: which request is answered, by which attempt, at what cost."""
-
-    digest: str
-    """sha256 of the request, 64 hex digits."""
-    attempt: int
-    request: Mapping[str, object] = field(default_factory=dict)
-    metadata: Mapping[str, str | int] = field(default_factory=dict)
-    """release, PanDA ids; job and user are added from the place."""
-    notes: tuple[str, ...] = ()
-    measured: Measured = field(default_factory=Measured)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer:
-    """One upload of one file, as the report keeps it."""
-
-    url: str
-    size_bytes: int
-    wall_s: float
-    problem: str
-    """What went wrong; empty if the storage holds what was sent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
-    """The files of this attempt are the unit's."""
-
-    sealed: Sealed
-
-    @property
-    def manifest(self) -> UnitManifest:
-        """What stands."""
-        return self.sealed.manifest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adopted:
-    """Another attempt at the same request was faster: its files are the unit's, ours are gone."""
-
-    sealed: Sealed
-
-    @property
-    def manifest(self) -> UnitManifest:
-        """What stands."""
-        return self.sealed.manifest
-
-
-Outcome = Committed | Adopted | Failed
+def _alone() -> str | None:
+    """With one destination there is nothing to agree about."""
+    return None
 
 
 def commit_unit(
@@ -113,23 +66,31 @@ def commit_unit(
     token: str,
     clock: Callable[[], float],
     record: Callable[[Transfer], None],
+    agree: Callable[[], str | None] = _alone,
 ) -> Outcome:
     """Upload, check and commit the judged files of a unit.
 
     `token` (letters, digits, `_`, `-`; at most 50) is unique to this attempt at this unit, `clock` gives seconds since
-    the epoch, `record` gets every transfer, maybe several at once. The failure is the storage's, or REQUEST_CONFLICT if
+    the epoch, `record` gets every transfer, maybe several at once. `agree` is asked once, when the files are there and
+    before the unit is committed: it gives the address of another destination if the unit belongs there (it may raise
+    `StorageError`). The failure is the storage's, or REQUEST_CONFLICT if
     a unit of another request stands under the same name; after a storage's failure the unit may be committed all the
     same.
     """
-    commit = _Commit(storage=storage, place=place, unit=unit, files=files, receipt=receipt, clock=clock, record=record)
+    commit = _Commit(
+        storage=storage, place=place, unit=unit, files=files, receipt=receipt, clock=clock, record=record, agree=agree
+    )
     return commit.run(token)
 
 
 def record_empty(
-    storage: Storage, place: JobPlace, unit: Unit, *, receipt: Receipt, token: str, clock: Callable[[], float]
-) -> Outcome:
+    storage: Storage, place: JobPlace, unit: Unit, *, receipt: Receipt, token: str, clock: Callable[[], float],
+    agree: Callable[[], str | None] = _alone,
+) -> Outcome:  # fmt: skip
     """Commit a unit without objects: a manifest that names no file."""
-    return commit_unit(storage, place, unit, (), receipt=receipt, token=token, clock=clock, record=lambda _: None)
+    return commit_unit(
+        storage, place, unit, (), receipt=receipt, token=token, clock=clock, record=lambda _: None, agree=agree
+    )
 
 
 def record_failure(
@@ -168,12 +129,16 @@ class _Commit:
     receipt: Receipt
     clock: Callable[[], float]
     record: Callable[[Transfer], None]
+    agree: Callable[[], str | None]
 
     def run(self, token: str) -> Outcome:
         for generation in range(_GENERATIONS):
             draft = self._draft(f"{token}-{generation}" if generation else token)
             try:
                 problem = self._upload(draft)
+                if problem is None and generation == 0 and (address := self.agree()) is not None:
+                    self._drop(draft)
+                    return Elsewhere(address=address)
                 outcome = self._settle(draft) if problem is None else self._withdraw(draft, problem)
             except StorageError as error:
                 return _failed(error)
@@ -211,12 +176,17 @@ class _Commit:
         if self.storage.parallel == 1 or len(pairs) < 2:
             problems = (self._send(draft.visit, made, file) for made, file in pairs)
             return next(filter(None, problems), None)
+        failed = threading.Event()
+
+        def send(made: MadeFile, file: ManifestFile) -> Failed | None:
+            problem = None if failed.is_set() else self._send(draft.visit, made, file)
+            if problem is not None:
+                failed.set()
+            return problem
+
         with ThreadPoolExecutor(self.storage.parallel, thread_name_prefix="upload") as pool:
-            sent = [pool.submit(self._send, draft.visit, made, file) for made, file in pairs]
-            try:
-                return next(filter(None, (one.result() for one in sent)), None)
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+            sent = [pool.submit(send, made, file) for made, file in pairs]
+            return next(filter(None, [one.result() for one in sent]), None)
 
     def _send(self, visit: str, made: MadeFile, file: ManifestFile) -> Failed | None:
         url = self.place.file_url(visit, file.temporary)
@@ -227,8 +197,7 @@ class _Commit:
         except StorageError as error:
             problem = _failed(error)
         wall_s = max(0.0, self.clock() - started_s)
-        detail = problem.detail if problem else ""
-        self.record(Transfer(url=url, size_bytes=file.size_bytes, wall_s=wall_s, problem=detail))
+        self.record(Transfer(name=file.name, url=url, size_bytes=file.size_bytes, wall_s=wall_s, failed=problem))
         return problem
 
     def _check(self, url: str, file: ManifestFile) -> Failed | None:
@@ -244,7 +213,8 @@ class _Commit:
 
     def _withdraw(self, draft: UnitManifest, problem: Failed) -> Outcome:
         """Give up the upload; it may have failed because a faster attempt cleaned up after its commit."""
-        self._drop(draft)
+        if not self._drop(draft):
+            return problem
         try:
             found = read_manifest(self.storage, self.place, draft.visit, draft.unit)
             outcome = self._verdict(found, draft) if isinstance(found, Standing) else None
@@ -297,10 +267,14 @@ class _Commit:
     def _receipts(self) -> list[str]:
         return [entry.name for entry in self.storage.list(self.place.units_folder(self.unit.visit))]
 
-    def _drop(self, draft: UnitManifest) -> None:
-        with suppress(StorageError):
+    def _drop(self, draft: UnitManifest) -> bool:
+        """Remove what was sent; False if the storage does not even do that."""
+        try:
             for file in draft.files:
                 self.storage.delete(self.place.file_url(draft.visit, file.temporary))
+        except StorageError:
+            return False
+        return True
 
     def _gives_up(self) -> Failed:
         detail = f"{self.unit.id}: what is stored there is taken away or spoiled each time"

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from transformation.layout import JobPlace, aside_name, failure_name, is_aside, manifest_name, unit_of
+from transformation.layout import JobPlace, aside_name, failure_name, is_aside, is_claim, manifest_name, unit_of
 from transformation.model.failures import Failed
 from transformation.model.manifest import (
     LIMIT_BYTES,
@@ -29,7 +29,7 @@ from transformation.model.manifest import (
     parse_manifest,
     temporary_owner,
 )
-from transformation.model.work import Unit
+from transformation.model.work import StoredFile, Unit
 from transformation.ports import Missing, Storage, TooLarge
 
 
@@ -37,15 +37,32 @@ from transformation.ports import Missing, Storage, TooLarge
 class Sealed:
     """A valid manifest, with size and checksum of the bytes that stand: they may be another version's."""
 
+    place: JobPlace
     manifest: UnitManifest
     size_bytes: int
     adler32: str
+
+    @property
+    def stored_files(self) -> list[StoredFile]:
+        """The unit's files, where they stand."""
+        return [
+            StoredFile(
+                name=file.name,
+                url=self.place.file_url(self.manifest.visit, file.name),
+                role=file.role,
+                size_bytes=file.size_bytes,
+                adler32=file.adler32,
+                amplifier=file.amplifier,
+            )
+            for file in self.manifest.files
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """A valid manifest under a unit's name."""
 
+    place: JobPlace
     manifest: UnitManifest
     content: bytes
 
@@ -53,7 +70,7 @@ class Standing:
     def sealed(self) -> Sealed:
         """Without the bytes themselves."""
         adler32 = f"{zlib.adler32(self.content):08x}"
-        return Sealed(manifest=self.manifest, size_bytes=len(self.content), adler32=adler32)
+        return Sealed(place=self.place, manifest=self.manifest, size_bytes=len(self.content), adler32=adler32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +84,7 @@ class Invalid:
 
 def read_manifest(storage: Storage, place: JobPlace, visit: str, unit: str) -> Standing | Invalid | None:
     """What stands under the name of the unit with that id; None for nothing. Raises `StorageError`."""
-    return _read(storage, place.receipt_url(visit, manifest_name(unit)), unit)
+    return _read(storage, place, place.receipt_url(visit, manifest_name(unit)), unit)
 
 
 def read_failure(storage: Storage, place: JobPlace, unit: Unit, *, digest: str) -> Failed | None:
@@ -157,12 +174,31 @@ def sweep(
         storage.create(place.receipt_url(unit.visit, manifest_name(unit.id)), standing.content)
 
 
+def sweep_elsewhere(
+    storage: Storage, place: JobPlace, units: Iterable[Unit], receipts: Mapping[str, Collection[str]]
+) -> None:
+    """Remove what attempts left lying here of units that are committed at another destination.
+
+    `receipts` are their names in the `.units` folder, by unit id; claims stay. Raises `StorageError`.
+    """
+    units = list(units)
+    owners = {file.name for unit in units for file in unit.files}
+    for visit in sorted({unit.visit for unit in units}):
+        for name in [entry.name for entry in storage.list(place.visit_folder(visit)) if entry.name.startswith(".")]:
+            if temporary_owner(name) in owners:
+                storage.delete(place.file_url(visit, name))
+    for unit in units:
+        for name in hidden_of(unit.id, receipts.get(unit.id, ())):
+            if not is_claim(name):
+                storage.delete(place.receipt_url(unit.visit, name))
+
+
 def hidden_of(unit: str, receipts: Iterable[str]) -> list[str]:
     """The hidden names in a `.units` folder that belong to the unit: manifests moved aside, unfinished writes."""
     return [name for name in receipts if name.startswith(".") and unit_of(name) == unit]
 
 
-def _read(storage: Storage, url: str, unit: str) -> Standing | Invalid | None:
+def _read(storage: Storage, place: JobPlace, url: str, unit: str) -> Standing | Invalid | None:
     try:
         content = storage.read(url, limit_bytes=LIMIT_BYTES)
     except Missing:
@@ -172,12 +208,12 @@ def _read(storage: Storage, url: str, unit: str) -> Standing | Invalid | None:
     manifest = parse_manifest(content, unit=unit)
     if isinstance(manifest, str):
         return Invalid(reason=manifest, content=content)
-    return Standing(manifest=manifest, content=content)
+    return Standing(place=place, manifest=manifest, content=content)
 
 
 def _read_asides(storage: Storage, place: JobPlace, unit: Unit, names: Iterable[str]) -> Iterator[Standing]:
     for name in filter(is_aside, names):
-        aside = _read(storage, place.receipt_url(unit.visit, name), unit.id)
+        aside = _read(storage, place, place.receipt_url(unit.visit, name), unit.id)
         if isinstance(aside, Standing):
             yield aside
 

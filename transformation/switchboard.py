@@ -19,7 +19,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import IO
 
-from transformation.process import HelperFailed, start_module
+from transformation.helper import HelperFailed, start_module
 
 _TICK_S = 0.25
 """How late the end of a late question may come."""
@@ -35,6 +35,7 @@ class Switchboard:
         self._environment = environment
         self._lock = threading.Lock()
         self._line: _Line | None = None
+        self._retired: list[_Line] = []
         self._closed = False
 
     @property
@@ -45,7 +46,9 @@ class Switchboard:
 
     def ask(self, question: bytes, *, wall_limit_s: float) -> bytes:
         """The answer to one line, from any thread. Raises `HelperFailed`; after `close` always."""
-        return self._connected().ask(question, wall_limit_s)
+        while True:
+            with suppress(_Retired):
+                return self._connected().ask(question, wall_limit_s)
 
     def hang_up(self) -> None:
         """End the process; questions in flight fail, the next one starts a new process."""
@@ -54,11 +57,23 @@ class Switchboard:
         if line is not None:
             line.end()
 
+    def renew(self) -> None:
+        """Let the process end once it has answered what it was asked; the next question starts a new one."""
+        with self._lock:
+            line, self._line = self._line, None
+            if line is not None:
+                self._retired = [one for one in self._retired if not one.over] + [line]
+        if line is not None:
+            line.retire()
+
     def close(self) -> None:
         """End the process for good."""
         with self._lock:
             self._closed = True
+            retired, self._retired = self._retired, []
         self.hang_up()
+        for line in retired:
+            line.end()
 
     def _connected(self) -> _Line:
         with self._lock:
@@ -68,6 +83,10 @@ class Switchboard:
                 process = start_module(self._module, self._log, self._environment)
                 self._line = _Line(process, f"-m {self._module}", f"see {self._log}")
             return self._line
+
+
+class _Retired(Exception):
+    """That process takes no more questions."""
 
 
 class _Line:
@@ -87,6 +106,7 @@ class _Line:
         self._waiting: dict[int, tuple[Future[bytes], float]] = {}
         """Where the answer goes, and when it is late (`time.monotonic`)."""
         self._failed: HelperFailed | None = None
+        self._retired = False
         self._listener = threading.Thread(target=self._listen, name="switchboard", daemon=True)
         self._listener.start()
 
@@ -102,6 +122,8 @@ class _Line:
         answer: Future[bytes] = Future()
         number = next(self._numbers)
         with self._lock:
+            if self._retired:
+                raise _Retired
             if self._failed is not None:
                 raise self._failed
             self._waiting[number] = answer, time.monotonic() + wall_limit_s
@@ -111,6 +133,10 @@ class _Line:
             self._stdin.flush()
         return answer.result()
 
+    def retire(self) -> None:
+        with self._lock:
+            self._retired = True
+
     def end(self) -> None:
         self._process.kill()
         self._listener.join()
@@ -118,7 +144,7 @@ class _Line:
     def _listen(self) -> None:
         """Hand out answers until the process ends or a question is late."""
         rest = b""
-        while not (late := self._late()):
+        while not (late := self._late()) and not self._is_done():
             if not select.select([self._stdout], [], [], _TICK_S)[0]:
                 continue
             block = os.read(self._stdout.fileno(), _BLOCK_BYTES)
@@ -134,6 +160,10 @@ class _Line:
         for stream in (self._stdin, self._stdout):
             with suppress(OSError):
                 stream.close()
+
+    def _is_done(self) -> bool:
+        with self._lock:
+            return self._retired and not self._waiting
 
     def _late(self) -> bool:
         now = time.monotonic()

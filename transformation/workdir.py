@@ -12,6 +12,7 @@ from pathlib import Path
 from transformation.instance_catalog import OBJECTS_NAME
 from transformation.model.failures import Failure, JobError
 from transformation.model.work import Batch, Unit
+from transformation.scratch_folders import keep_folder, make_folder, remove_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,11 @@ class WorkDir:
         return self.root / "progress.json"
 
     @property
+    def memory_summary(self) -> Path:
+        """Memory and I/O of the job in prmon's format (name: contract with PanDA's pilots)."""
+        return self.root / "memory_monitor_summary.json"
+
+    @property
     def logs(self) -> Path:
         """What simulator and helpers printed."""
         return self.root / "logs"
@@ -63,7 +69,8 @@ class WorkDir:
     def prepare(self) -> None:
         """Make the folders; what a killed run left in scratch goes. Raises `JobError` WORKDIR_UNUSABLE."""
         try:
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            if self.scratch_is_inside:
+                shutil.rmtree(self.scratch, ignore_errors=True)
             for folder in (self.logs, self.shim, self.inputs):
                 folder.mkdir(parents=True, exist_ok=True)
             shim = self.shim / "condor_submit_dag"
@@ -72,9 +79,22 @@ class WorkDir:
         except OSError as error:
             raise JobError(Failure.WORKDIR_UNUSABLE, f"{error.filename}: {error.strerror}") from None
 
+    @property
+    def scratch_is_inside(self) -> bool:
+        """False where the site names a disk for it."""
+        return self.scratch.is_relative_to(self.root)
+
     def clear(self) -> None:
         """Remove scratch."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        if self.scratch_is_inside:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        else:
+            remove_folder(self.scratch)
+
+    def keep(self) -> None:
+        """Leave scratch for somebody to look at."""
+        if not self.scratch_is_inside:
+            keep_folder(self.scratch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +173,10 @@ def open_workdir(root: Path, scratch: Path | None) -> tuple[WorkDir, int]:
     except OSError:
         # Some network file systems cannot lock; the pilot gives each job its own folder anyway.
         pass
-    own = root.absolute() / "scratch" if scratch is None else scratch / f"lsst-trf-{os.getuid()}-{os.getpid()}"
+    try:
+        own = root.absolute() / "scratch" if scratch is None else make_folder(scratch)
+    except OSError as error:
+        raise JobError(Failure.WORKDIR_UNUSABLE, f"worker.scratch of the site: {scratch}: {error.strerror}") from None
     return WorkDir(root=root.absolute(), scratch=own), lock
 
 

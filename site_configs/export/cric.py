@@ -1,20 +1,22 @@
 """The site's queues as CRIC gives them to PanDA's server, harvester and pilot (`schedconfig`).
 
 Keys and units: pilot 3.7 `info/queuedata.py` (maxtime in seconds, timefloor in minutes, maxwdir and maxrss in MB;
-0 = the pilot's own default) and the server's `configurator`.
+maxtime 0 = the pilot's own default) and the server's `configurator`.
 """
 
 from __future__ import annotations
 
-import shlex
+import re
 
 from site_configs.export.wanted import Wanted, door_of, log_base, log_rse, named_endpoints
-from site_configs.load import expand
+from site_configs.load import SiteInvalid, expand
 from site_configs.schema import Queue, Site
 
 _COPYTOOLS = {"file": "mv", "root": "xrdcp", "roots": "xrdcp", "xroot": "xrdcp", "xroots": "xrdcp"}
 _OTHER_COPYTOOL = "gfal"
 _SECONDS_PER_HOUR = 3600
+_ANY_WORKDIR_MB = 1_000_000
+"""No limit: the pilot takes 0 literally, and ends every job at its first look (pilot 3.7, `util/monitoring.py`)."""
 
 
 def queues(wanted: Wanted) -> dict[str, dict[str, object]]:
@@ -24,7 +26,12 @@ def queues(wanted: Wanted) -> dict[str, dict[str, object]]:
 
 def queue_data(wanted: Wanted, queue: Queue) -> dict[str, object]:
     """One queue. Raises `SiteInvalid`."""
-    return {**_identity(wanted.site, queue), **_limits(queue), **_transfers(wanted)}
+    return {
+        **_identity(wanted.site, queue),
+        "environ": _environment(wanted),
+        **_limits(queue),
+        **_transfers(wanted),
+    }
 
 
 def _identity(site: Site, queue: Queue) -> dict[str, object]:
@@ -47,7 +54,6 @@ def _identity(site: Site, queue: Queue) -> dict[str, object]:
         "capability": "score" if queue.cores == 1 else "mcore",
         "workflow": queue.mode,
         "jobseed": "all",
-        "environ": _environment(site),
         "cmtconfig": "",
         "container_type": "",
         "container_options": "",
@@ -69,7 +75,7 @@ def _limits(queue: Queue) -> dict[str, object]:
         "maxtime": round((queue.max_wall_hours or 0) * _SECONDS_PER_HOUR),
         "mintime": 0,
         "timefloor": 0,
-        "maxwdir": queue.max_workdir_mb or 0,
+        "maxwdir": queue.max_workdir_mb or _ANY_WORKDIR_MB,
         "maxinputsize": -1,
         "maxdiskio": None,
         "transferringlimit": None,
@@ -104,7 +110,13 @@ def _transfers(wanted: Wanted) -> dict[str, object]:
     }
 
 
-def _environment(site: Site) -> str:
-    """What the pilot wrapper exports for the job: where `lsst-trf.sh` looks, and which site file is in force."""
-    values = {"IOD_SITE": site.name, "IOD_RUNTIMES": ":".join(expand(path) for path in site.cvmfs.runtimes)}
-    return " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items() if value)
+def _environment(wanted: Wanted) -> str:
+    """What the pilot wrapper exports for the job: which site this is, and where `lsst-trf.sh` looks.
+
+    The wrapper gives it to a shell. Raises `SiteInvalid`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._/+-]+", wanted.reference):
+        raise SiteInvalid(f"{wanted.reference}: call the file by letters, digits, '.', '_', '+' and '-' only")
+    runtimes = ":".join(expand(path) for path in wanted.site.cvmfs.runtimes)
+    values = {"IOD_SITE": wanted.reference, "IOD_RUNTIMES": runtimes}
+    return " ".join(f"{name}={value}" for name, value in values.items() if value)

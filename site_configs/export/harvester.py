@@ -15,6 +15,18 @@ _LONGEST_WALL_HOURS = 336
 """When PanDA knows no limit of the queue: two weeks, as PanDA's own examples have it."""
 _PULL_RATIO_PERCENT, _PULL_AT_LEAST = 50, 1
 
+_ENVIRONMENT = (
+    "PANDA_JSID=harvester-{harvesterID}",
+    "HARVESTER_ID={harvesterID}",
+    "HARVESTER_WORKER_ID={workerID}",
+    "GTAG={gtag}",
+)
+_LOST = (
+    "(JobStatus == 2 && (CurrentTime - EnteredCurrentStatus) > 604800)",
+    "(JobStatus == 5 && (CurrentTime - EnteredCurrentStatus) > 3600)",
+)
+"""A pilot that has run for a week, and one that was held for an hour: it will not start any more."""
+
 
 def queue_configs(wanted: Wanted) -> dict[str, object]:
     """`panda_queueconfig.json`: the wanted queues by name. Raises `SiteInvalid`."""
@@ -108,17 +120,14 @@ def _template_lines(site: Site, server: str, mode: str) -> list[str]:
         "log = {logDir}/{logSubdir}/grid.$(Cluster).$(Process).log",
         "output = {logDir}/{logSubdir}/grid.$(Cluster).$(Process).out",
         "error = {logDir}/{logSubdir}/grid.$(Cluster).$(Process).err",
-        'environment = "PANDA_JSID=harvester-{harvesterID} HARVESTER_ID={harvesterID}'
-        ' HARVESTER_WORKER_ID={workerID} GTAG={gtag}"',
+        f'environment = "{" ".join(_ENVIRONMENT)}"',
         "",
         *_where(site),
         "",
         '+harvesterID = "{harvesterID}"',
         '+harvesterWorkerID = "{workerID}"',
         '+sdfPath = "{sdfPath}"',
-        # A pilot that has run for a week is lost; a job that was held for an hour will not start any more.
-        "periodic_remove = (JobStatus == 2 && (CurrentTime - EnteredCurrentStatus) > 604800)"
-        " || (JobStatus == 5 && (CurrentTime - EnteredCurrentStatus) > 3600)",
+        f"periodic_remove = {' || '.join(_LOST)}",
         "",
         "queue 1",
     ]

@@ -18,6 +18,8 @@ class Wanted:
     """A site, and what the command line changes of it."""
 
     site: Site
+    reference: str
+    """What `--site` takes for it on a worker: its name if it comes with this package, else its file."""
     queue: str | None = None
     """The one queue that is wanted; None = all, or the first where only one can be had."""
     base: str | None = None

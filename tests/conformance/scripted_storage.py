@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from transformation.ports import Entry, Stat, Storage
+from transformation.ports import Entry, Stat, Storage, Survey
 
 T = TypeVar("T")
 
@@ -62,6 +62,9 @@ class ScriptedStorage:
 
     def delete(self, url: str) -> None:
         self._run("delete", url, lambda: self.inner.delete(url))
+
+    def survey(self, url: str) -> Survey:
+        return self._run("survey", url, lambda: self.inner.survey(url))
 
     def close(self) -> None:
         self.inner.close()

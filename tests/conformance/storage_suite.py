@@ -26,6 +26,9 @@ def local_file(folder: Path, content: bytes, name: str = "local") -> Path:
 class StorageSuite:
     """Fixtures to give: `storage`, the adapter, and `base`, the location of a folder that does not exist yet."""
 
+    RACES = 10
+    """How often sixteen callers create the same file."""
+
     def test_put_stat_adler32_read(self, storage: Storage, base: str, tmp_path: Path) -> None:
         url = join_url(base, "deep", "folder", "f.fits")
         storage.put(local_file(tmp_path, b"abc" * 1000), url)
@@ -143,7 +146,7 @@ class StorageSuite:
 
     def test_create_has_one_winner_with_its_whole_content(self, storage: Storage, base: str) -> None:
         contents = [bytes([number]) * 20_000 for number in range(16)]
-        for turn in range(10):
+        for turn in range(self.RACES):
             url = join_url(base, f"f{turn}.json")
             start = threading.Barrier(len(contents))
 
@@ -155,7 +158,7 @@ class StorageSuite:
                 won = list(pool.map(create, contents))
             assert won.count(True) == 1
             assert storage.read(url, limit_bytes=30_000) == contents[won.index(True)]
-        assert len(storage.list(base)) == 10
+        assert len(storage.list(base)) == self.RACES
 
     def test_rename_has_one_winner(self, storage: Storage, base: str) -> None:
         storage.create(join_url(base, "f"), b"x")
@@ -180,3 +183,9 @@ class StorageSuite:
                 storage.stat(url)
             assert not isinstance(caught.value, Missing)
             assert not caught.value.transient
+
+    def test_survey_of_a_folder_that_is_not_there_yet(self, storage: Storage, base: str) -> None:
+        found = storage.survey(join_url(base, "not", "yet"))
+        assert found.exclusive
+        assert found.free_bytes is None or found.free_bytes > BIG_BYTES
+        assert list(storage.list(base)) == []

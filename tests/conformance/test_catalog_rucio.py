@@ -47,6 +47,37 @@ def test_every_dataset_is_in_the_container_of_its_job(
     assert sorted((one["type"], one["name"]) for one in content) == [("DATASET", f"run-1/v{n}") for n in (1, 2, 3)]
 
 
+def test_a_collection_of_many_jobs(catalog: RucioCatalog, rucio_server: RucioServer, rucio_user: str) -> None:
+    """`output.dataset` is a container as well; the job's own stays what it is."""
+    for job in ("run-1", "run-2"):
+        records = [replace(record(number, dataset=f"{job}/v1"), collection="DC2") for number in (0, 1)]
+        for _ in range(2):
+            catalog.register(records)
+    admin, scope = rucio_server.admin, f"user.{rucio_user}"
+    content = {name: sorted(one["name"] for one in admin.list_content(scope, name)) for name in ("run-1", "DC2")}
+    assert content == {"run-1": ["run-1/v1"], "DC2": ["run-1/v1", "run-2/v1"]}
+    assert admin.get_did(scope, "DC2")["type"] == "CONTAINER"
+    assert len(list(admin.list_files(scope, "DC2"))) == 4
+
+
+def test_files_at_several_destinations_are_replicas_of_their_own_elements(
+    rucio_settings: Rucio, rucio_server: RucioServer, rucio_user: str
+) -> None:
+    spare = f"SPARE{rucio_user.upper()}_SCRATCHDISK"
+    rucio_server.add_rse(spare, scheme="file", hostname="localhost", port=0, prefix="/", kind="posix")
+    catalog = RucioCatalog(rucio_settings, user=rucio_user, rses={"/spare/store": spare, "/spare": "NOT_HERE"})
+    records = [record(0), replace(record(1), url="/spare/store/f1.fits")]
+    catalog.register(records)
+    assert [(one.name, one.url) for one in catalog.known(DATASET)] == [(one.name, one.url) for one in records]
+    dids = [{"scope": f"user.{rucio_user}", "name": one.name} for one in records]
+    found = {one["name"]: list(one["rses"]) for one in rucio_server.admin.list_replicas(dids)}
+    assert found == {records[0].name: [rucio_settings.rse], records[1].name: [spare]}
+    moved = replace(records[0], url="/spare/store/f0.fits", size_bytes=records[0].size_bytes + 1)
+    with pytest.raises(CatalogError) as caught:
+        catalog.register([moved])
+    assert caught.value.failure is Failure.REGISTRATION_CONFLICT
+
+
 def test_metadata_goes_where_the_server_has_a_column(
     catalog: RucioCatalog, rucio_server: RucioServer, rucio_user: str
 ) -> None:
@@ -140,13 +171,13 @@ def test_a_token_is_read_again_when_it_is_refused(
     catalog: RucioCatalog, rucio_server: RucioServer, rucio_user: str, tmp_path: Path
 ) -> None:
     catalog.register([record(0)])
-    assert catalog._session is not None
+    assert catalog._conversation._session is not None
     token = tmp_path / "token"
     token.touch(mode=0o600)
     token.write_text("expired")
     bearer = RucioCatalog(settings_of(rucio_server, auth="token", secret=f"file:{token}"), user=rucio_user)
     assert "may have expired" in refused(bearer).detail
-    token.write_text(catalog._session.auth_token)
+    token.write_text(catalog._conversation._session.auth_token)
     bearer.register([record(1)])
     assert len(catalog.known(DATASET)) == 2
 
@@ -160,9 +191,9 @@ def test_the_process_is_left_as_it_was(catalog: RucioCatalog, tmp_path: Path, mo
     assert sys.argv == ["/somewhere/lsst-trf", "run"]
     assert set(kept.glob(".rucio_*/*")) == before
     assert list(tmp_path.iterdir()) == []
-    assert catalog._session is not None
-    token_file = Path(catalog._session.token_file)
+    assert catalog._conversation._session is not None
+    token_file = Path(catalog._conversation._session.token_file)
     assert (token_file.stat().st_mode & 0o777, token_file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-    catalog._session = None
+    catalog._conversation._session = None
     assert not token_file.exists()
     assert threading.active_count() < 20

@@ -26,6 +26,10 @@ class Proxy:
         """How many of the next big blocks from the client get a wrong byte."""
         self.sent_bytes = 0
         """What clients have sent so far."""
+        self.received_bytes = 0
+        """What servers have answered so far."""
+        self.cut_after_bytes: int | None = None
+        """The next connection breaks after so much of the server's answers; then all are whole again."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -56,9 +60,16 @@ class Proxy:
     def _pass_on(self, source: socket.socket, target: socket.socket, is_upload: bool) -> None:
         with suppress(OSError):
             while block := source.recv(_BLOCK_BYTES):
-                target.sendall(self._changed(block) if is_upload else block)
+                target.sendall(self._changed(block) if is_upload else self._counted(block))
+                if not is_upload and self.cut_after_bytes is not None and self.received_bytes > self.cut_after_bytes:
+                    self.cut_after_bytes = None
+                    break
         with suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
+
+    def _counted(self, block: bytes) -> bytes:
+        self.received_bytes += len(block)
+        return block
 
     def _changed(self, block: bytes) -> bytes:
         self.sent_bytes += len(block)

@@ -28,7 +28,7 @@ class RemoteBench:
         bench.write("site.toml", 'name = "remote"\n[catalog]\nkind = "none"\n')
 
     def spec(self, base: str | None = None, **changes: object) -> Spec:
-        return self.bench.spec(amplifiers=True, output={"base": base or self.server.root_url}, **changes)
+        return self.bench.spec(**{"amplifiers": True, "output": {"base": base or self.server.root_url}, **changes})
 
     def start(self, spec: Spec, workdir: str = "work") -> StartedJob:
         return self.bench.start_job(spec, "--site", str(self.bench.folder / "site.toml"), workdir=workdir)

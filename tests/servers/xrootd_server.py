@@ -21,6 +21,13 @@ from pathlib import Path
 
 from tests.servers.credentials import Authority, TokenIssuer, make_sss_keytab
 
+IMPATIENT = {
+    "XRD_CONNECTIONRETRY": "1",
+    "XRD_CONNECTIONWINDOW": "2",
+    "XRD_REQUESTTIMEOUT": "3",
+    "XRD_STREAMTIMEOUT": "2",
+}
+"""Client settings with which tests wait seconds for a server that is silent, not minutes."""
 _START_LIMIT_S = 20.0
 _SERVER_USER, _SERVER_GROUP = "nobody", "nogroup"
 SSS_USER = "imsim"
@@ -51,6 +58,8 @@ class Options:
     """The first question for the checksum of a file is answered with 3012, as a loaded server does now and then."""
     hold: str = "auto hold 0"
     """`ofs.persist`: what becomes of a file whose writer died; empty for the default, 10 minutes."""
+    redirector: bool = False
+    """It only knows which others have files, and has none itself."""
     capacity_mb: int | None = None
     """Size of its disk, a tmpfs of its own; needs root."""
 
@@ -95,6 +104,11 @@ class XRootDServer:
     def http_url(self) -> str:
         """The same folder through the HTTP door."""
         return f"http{'s' if self.options.tls else ''}://localhost:{self._http_port}/store"
+
+    @property
+    def http_port(self) -> int:
+        """Of the HTTP door."""
+        return self._http_port
 
     @property
     def ca_folder(self) -> Path:
@@ -199,6 +213,8 @@ class XRootDServer:
             f"xrd.port {self.port}",
             "xrd.allow host localhost",
         ]
+        if options.redirector:
+            lines += ["all.role manager", f"all.manager localhost:{self._http_port}"]
         if options.checksum_fails_first:
             lines.append(f"xrootd.chksum max 64 adler32 {folder}/checksum")
         elif options.checksum:
@@ -213,6 +229,7 @@ class XRootDServer:
             ]
         if options.http:
             lines.append(f"xrd.protocol XrdHttp:{self._http_port} libXrdHttp.so")
+            lines.append("http.header2cgi Authorization authz")
         if options.sss:
             lines += [
                 "xrootd.seclib libXrdSec.so",

@@ -15,9 +15,10 @@ from tests.conformance.scripted_storage import Killed, ScriptedStorage
 from transformation.layout import JobPlace, join_url, manifest_name
 from transformation.model.manifest import Measured, UnitManifest, parse_manifest
 from transformation.model.work import ExpectedFile, MadeFile, Role, Unit
+from transformation.outcomes import Outcome, Receipt
 from transformation.ports import Storage
 from transformation.resume import Done, what_is_done
-from transformation.stage_out import Outcome, Receipt, commit_unit
+from transformation.stage_out import commit_unit
 
 DIGEST = "d" * 64
 TOKENS = "abcyz"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from transformation.evidence import Evidence, explain
+from transformation.limits import EndedBy
 from transformation.model.failures import Failed, Failure
-from transformation.process import EndedBy, Finished
+from transformation.process import Finished
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 CASES = sorted(path.name for path in RECORDED.iterdir())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,7 +17,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from transformation.process import Command, EndedBy, Finished, Helper, HelperFailed, Processes, StartFailed
+from transformation.family import adopt_orphans
+from transformation.helper import Helper, HelperFailed, start_module
+from transformation.limits import EndedBy, Limits
+from transformation.process import Command, Finished, Processes, StartFailed
 
 pytestmark = pytest.mark.allow_processes
 
@@ -34,8 +39,8 @@ def command(
     folder: Path, *argv: str, stdin: Path | None = None, limit_s: float | None = None, **environment: str
 ) -> Command:
     return Command(
-        argv=argv, folder=folder, stdout=folder / "out", stderr=folder / "err", stdin=stdin, wall_limit_s=limit_s,
-        environment={"PATH": PATH, **environment},
+        argv=argv, folder=folder, stdout=folder / "out", stderr=folder / "err", stdin=stdin,
+        limits=Limits(wall_s=limit_s), environment={"PATH": PATH, **environment},
     )  # fmt: skip
 
 
@@ -118,7 +123,9 @@ def test_nothing_of_our_environment_is_inherited(
 ) -> None:
     monkeypatch.setenv("X509_USER_PROXY", "/tmp/secret")
     assert processes.run(command(tmp_path, "env", GREETING="hi")).good
-    assert sorted((tmp_path / "out").read_text().splitlines()) == sorted([f"PATH={PATH}", "GREETING=hi"])
+    mark, *others = sorted((tmp_path / "out").read_text().splitlines(), key=lambda line: not line.startswith("IOD_"))
+    assert re.fullmatch(r"IOD_PROCESS=[0-9a-f]{12}-1", mark)
+    assert sorted(others) == sorted([f"PATH={PATH}", "GREETING=hi"])
 
 
 def test_text_is_no_shell(processes: Processes, tmp_path: Path) -> None:
@@ -232,16 +239,117 @@ def test_what_a_process_leaves_running_is_gone_when_run_returns(
     assert not alive(noted(tmp_path / "child"))
 
 
-def test_a_child_in_a_session_of_its_own_is_not_found(processes: Processes, tmp_path: Path) -> None:
-    """The limit of what we promise: no simulator does this. The kernel still ends it with its parent's pid namespace
-    or cgroup; we cannot know it is ours."""
-    finished = processes.run(shell(tmp_path, "setsid sh -c 'echo $$ > child; exec sleep 30' & sleep 0.2; exit 0"))
+@pytest.fixture
+def adopting() -> Iterator[None]:
+    assert adopt_orphans()
+    yield
+    adopt_orphans(adopt=False)
+
+
+def children() -> list[int]:
+    """Our own, zombies included."""
+    return [child.pid for child in psutil.Process().children()]
+
+
+NEW_SESSION = "setsid sh -c 'echo $$ > child; exec sleep 30' & while ! test -s child; do sleep 0.01; done"
+"""A daemon, which outlives the process that started it in a session that is not ours."""
+
+
+@pytest.mark.usefixtures("adopting")
+@pytest.mark.parametrize("left_behind", [NEW_SESSION, f"({NEW_SESSION})"], ids=["daemon", "daemon of a child"])
+def test_a_daemon_is_found_ended_and_waited_for(processes: Processes, tmp_path: Path, left_behind: str) -> None:
+    before = children()
+    finished = processes.run(shell(tmp_path, f"{left_behind}; while ! test -s child; do sleep 0.01; done; exit 0"))
     child = noted(tmp_path / "child")
+    assert finished.good
+    assert not alive(child)
+    assert children() == before, "not even a zombie is left"
+
+
+@pytest.mark.usefixtures("adopting")
+def test_a_daemon_without_our_mark_goes_with_the_last_simulator(processes: Processes, tmp_path: Path) -> None:
+    script = "env -i setsid sh -c 'echo $$ > child; exec /bin/sleep 30' & while ! test -s child; do sleep 0.01; done"
+    assert processes.run(shell(tmp_path, script)).good
+    child = noted(tmp_path / "child")
+    processes.close()
+    assert not alive(child)
+    assert child not in children()
+
+
+@pytest.mark.usefixtures("adopting")
+def test_a_daemon_of_one_process_is_not_ended_with_another(processes: Processes, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    script = f"({NEW_SESSION}) & while ! test -e go; do sleep 0.01; done"
+    thread = threading.Thread(target=lambda: processes.run(shell(one, script)))
+    thread.start()
+    child = noted(one / "child")
+    assert processes.run(shell(two, "exit 0")).good
+    assert alive(child)
+    (one / "go").touch()
+    thread.join(10.0)
+    assert not alive(child)
+
+
+@pytest.mark.usefixtures("adopting")
+def test_children_that_are_not_of_a_simulator_are_left_alone(processes: Processes, tmp_path: Path) -> None:
+    helper = start_module("http.server", tmp_path / "log", arguments=("0", "--bind", "127.0.0.1"))
+    own = subprocess.Popen(["sleep", "30"])
     try:
-        assert finished.good
-        assert alive(child)
+        assert processes.run(shell(tmp_path, NEW_SESSION)).good
+        processes.close()
+        assert helper.poll() is None
+        assert own.poll() is None
     finally:
-        os.kill(child, signal.SIGKILL)
+        for child in (helper, own):
+            child.kill()
+            child.communicate()
+
+
+def test_nobody_is_adopted_unasked(processes: Processes, tmp_path: Path) -> None:
+    """Tests and commands that only look must not end what others started in this process."""
+    stranger = subprocess.Popen(["sleep", "30"], start_new_session=True)
+    try:
+        assert processes.run(shell(tmp_path, "exit 0")).good
+        processes.close()
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_the_guardian_ends_what_we_cannot(tmp_path: Path) -> None:
+    """When we are killed, only it is left."""
+    script = f"""
+import sys, threading
+from pathlib import Path
+from transformation.limits import Budget
+from transformation.process import Command, Processes
+folder = Path(sys.argv[1])
+processes = Processes()
+budget = Budget(memory_bytes=1 << 40, part_bytes=1 << 40, scratch=folder)
+processes.prepare(budget, folder / "guardian")
+(folder / "guardian.pid").write_text(str(processes._guardian.pid))
+command = Command(
+    argv=("/bin/sh", "-c", "(sleep 30 & echo $! > grandchild; wait) & {NEW_SESSION}; wait"),
+    folder=folder, stdout=folder / "out", stderr=folder / "err", environment={{"PATH": {PATH!r}}})
+processes.run(command)
+"""
+    job = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], cwd=Path(__file__).parents[2])
+    pids = [noted(tmp_path / name) for name in ("child", "grandchild")]
+    job.kill()
+    job.wait()
+    wait_until(lambda: not any(alive(pid) for pid in pids))
+    wait_until(lambda: not alive(int((tmp_path / "guardian.pid").read_text())))
+
+
+def test_no_core_file(processes: Processes, tmp_path: Path) -> None:
+    assert (
+        processes.run(shell(tmp_path, "ulimit -c > limit; ulimit -c unlimited 2> /dev/null; kill -SEGV $$")).signal
+        == 11
+    )
+    assert (tmp_path / "limit").read_text() == "0\n"
 
 
 def test_several_threads_run_at_the_same_time(processes: Processes, tmp_path: Path) -> None:
@@ -288,7 +396,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     (tmp_path / "echo_helper.py").write_text(HELPER)
-    monkeypatch.setattr("transformation.process._PACKAGE_PARENT", str(tmp_path))
+    monkeypatch.setattr("transformation.helper._PACKAGE_PARENT", str(tmp_path))
     one = Bench(tmp_path)
     yield one
     one.helper.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,8 @@ def test_the_sky_is_one_weight() -> None:
 
 def meter(*magnitudes: float, surface: float = 0.0, n_exposures: int = 1) -> Meter:
     weights = weights_of(objects(magnitudes), has_sky=False, exposure_s=15.0)
-    return Meter(n_exposures=n_exposures, weigh=lambda _: Weights(surface=surface, objects=weights.objects))
+    weights = replace(weights, surface=surface)
+    return Meter(n_exposures=n_exposures, weigh=lambda _: weights)
 
 
 def shown(one: Meter, number: int = 0) -> float:
@@ -170,6 +172,16 @@ def test_the_sky_counts_when_the_first_objects_are_done() -> None:
     assert shown(one) == 0.0
     one.printed(line("Astrophysical m=20", 1, 100, 1.0).encode())
     assert shown(one) > 0.99
+
+
+def test_what_was_done_before_a_checkpoint_counts_and_its_time_does_not() -> None:
+    """A run that goes on after a checkpoint prints the classes of its own segments only."""
+    whole, resumed = meter(24.0, 22.0, 20.0, 17.5, surface=0.5), meter(24.0, 22.0, 20.0, 17.5, surface=0.5)
+    whole.printed((HEADING + line("Dark Sky", 1, 100, 9.0) + line("Astrophysical m=24", 1, 100, 1.0)).encode())
+    whole.printed((line("Astrophysical m=22", 1, 100, 2.0) + line("Astrophysical m=20", 1, 100, 10.0)).encode())
+    resumed.printed((HEADING + line("Astrophysical m=20", 1, 100, 10.0)).encode())
+    assert shown(resumed) == shown(whole)
+    assert resumed.progress(0)[1] == pytest.approx(100.0), "ten times the class that took ten seconds"
 
 
 def test_exposures_of_one_run_come_one_after_the_other() -> None:

@@ -138,7 +138,7 @@ def test_registered_otherwise_than_vouched_for(world: World, tmp_path: Path) -> 
     catalog = SqliteCatalog(tmp_path / "other.sqlite")
     standing = read_manifest(world.storage, world.place, VISIT, UNIT.id)
     assert isinstance(standing, Standing)
-    first, second, receipt = records_of(standing.sealed, world.place)
+    first, second, receipt = records_of(standing.sealed)
     catalog.register([replace(first, adler32="00000001"), replace(second, url="memory:/elsewhere"), receipt])
     assert found(world, catalog) == [("different", name) for name in sorted(NAMES)]
 

@@ -50,7 +50,7 @@ RECEIPT_NAME = f"{DATASET}/.units/{UNIT.id}.json"
 def test_records_say_what_the_manifest_says(world: World) -> None:
     world.commit("a")
     manifest = manifest_of(world)
-    first, _, last = records_of(unit_of(world), world.place)
+    first, _, last = records_of(unit_of(world))
     assert first == FileRecord(
         name=f"{DATASET}/{NAMES[0]}",
         dataset=DATASET,
@@ -89,13 +89,13 @@ def test_units_are_registered_in_one_call(world: World) -> None:
 
     world.commit("a")
     units = [unit_of(world)] * 3
-    assert register_units(Counting(Path("unused")), units, world.place) == Registration(done=tuple(units))
+    assert register_units(Counting(Path("unused")), units) == Registration(done=tuple(units))
     assert calls == [9]
 
 
 def test_an_empty_unit_registers_its_receipt(world: World, catalog: SqliteCatalog) -> None:
     record_empty(world.storage, world.place, UNIT, receipt=RECEIPT, token="a", clock=lambda: 0.0)
-    assert register_units(catalog, [unit_of(world)], world.place).failed is None
+    assert register_units(catalog, [unit_of(world)]).failed is None
     assert [record.name for record in catalog.known(DATASET)] == [RECEIPT_NAME]
 
 
@@ -105,7 +105,7 @@ def test_a_catalog_that_is_down_is_a_value(world: World) -> None:
             raise CatalogError(Failure.REGISTRATION_PENDING, "no answer", transient=True)
 
     world.commit("a")
-    registration = register_units(Down(Path("unused")), [unit_of(world)], world.place)
+    registration = register_units(Down(Path("unused")), [unit_of(world)])
     assert registration == Registration(
         done=(), pending=Failed(failure=Failure.REGISTRATION_PENDING, detail="no answer")
     )
@@ -153,7 +153,7 @@ def test_a_redone_unit_takes_the_place_of_the_lost_one(world: World, catalog: Sq
     for token in ("y", "a", "b"):
         world.attempt(token)
         unit = unit_of(world)
-        assert register_units(catalog, [unit], world.place) == Registration(done=(unit,))
+        assert register_units(catalog, [unit]) == Registration(done=(unit,))
         adler32 = {record.name: record.adler32 for record in catalog.known(DATASET)}
         assert adler32.pop(RECEIPT_NAME) == unit.adler32
         assert adler32 == {f"{DATASET}/{file.name}": file.adler32 for file in world.check_done().files}
@@ -162,11 +162,11 @@ def test_a_redone_unit_takes_the_place_of_the_lost_one(world: World, catalog: Sq
 
 def test_other_bytes_under_a_known_name_are_a_conflict(world: World, catalog: SqliteCatalog) -> None:
     world.commit("a")
-    register_units(catalog, [unit_of(world)], world.place)
+    register_units(catalog, [unit_of(world)])
     world.storage.delete(world.place.receipt_url(VISIT, manifest_name(UNIT.id)))
     world.commit("b")
     unit = unit_of(world)
-    registration = register_units(catalog, [unit], world.place)
+    registration = register_units(catalog, [unit])
     assert registration.refused == (unit,)
     assert registration.failed is not None
     assert registration.failed.failure is Failure.REGISTRATION_CONFLICT
@@ -176,10 +176,10 @@ def test_a_refused_unit_keeps_no_other_out(world: World, catalog: SqliteCatalog)
     world.commit("a")
     good = unit_of(world)
     other = msgspec.structs.replace(good.manifest, unit=f"v{VISIT}-R22_S12-E000", files=())
-    bad = Sealed(manifest=other, size_bytes=1, adler32="00000001")
-    register_units(catalog, [bad], world.place)
+    bad = Sealed(place=world.place, manifest=other, size_bytes=1, adler32="00000001")
+    register_units(catalog, [bad])
     worse = replace(bad, adler32="00000002")
-    registration = register_units(catalog, [worse, good], world.place)
+    registration = register_units(catalog, [worse, good])
     assert (registration.done, registration.refused) == ((good,), (worse,))
     assert registration.failed is registration.conflict is not None
     assert len(catalog.known(DATASET)) == 4

@@ -25,7 +25,7 @@ def unit(number: int) -> Sealed:
         unit=f"v{VISIT}-R22_S{number}-E000", visit=VISIT, sensor=f"R22_S{number}", exposure=0, filter=2, state="empty",
         digest=DIGEST, token="a", attempt=1, written="",
     )  # fmt: skip
-    return Sealed(manifest=manifest, size_bytes=1, adler32="00000001")
+    return Sealed(place=PLACE, manifest=manifest, size_bytes=1, adler32="00000001")
 
 
 class Recorder:
@@ -51,7 +51,7 @@ class Recorder:
         return []
 
     def registrar(self, gather_s: float = 0.0) -> Registrar:
-        return Registrar(self, PLACE, gather_s=gather_s, tell=self.told.append)
+        return Registrar(self, gather_s=gather_s, tell=self.told.append)
 
     def wait_for(self, calls: int) -> None:
         end = time.monotonic() + 10

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.memory_source import MemorySource
 from tests.unit.samples import failure_of
 from transformation.model.failures import Failure, JobError
-from transformation.request import Request, load_request, parse_parameters
+from transformation.ports import SourceError
+from transformation.request import LARGEST_SPEC_BYTES, Request, load_request, parse_parameters
 
 SPEC = {"schema_version": 1, "name": "run-00019", "user": "tonyj", "sensors": "R22_S11", "catalogs": ["sky.txt"]}
 TEXT = json.dumps(SPEC).encode()
@@ -71,8 +73,9 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         ("nowhere/job.json", Failure.SPEC_MISSING, "nowhere/job.json does not exist"),
         (f"{__file__}/job.json", Failure.SPEC_MISSING, "does not exist"),
         ("/", Failure.SPEC_MISSING, "is a folder"),
-        ("job\x00.json", Failure.SPEC_UNREACHABLE, "null byte"),
-        ("https://example.org/job.json", Failure.SPEC_INVALID, "no adapter for 'https:'"),
+        ("job\x00.json", Failure.SPEC_INVALID, "holds control characters"),
+        ("ftp://example.org/job.json", Failure.SPEC_INVALID, "no adapter for ftp://example.org/job.json"),
+        ("https://example.org/job.json", Failure.SPEC_INVALID, "is not on this machine"),
         ("data:;base64", Failure.SPEC_INVALID, "has no comma"),
         ("data:;base64,%%%", Failure.SPEC_INVALID, "not base64"),
         ("data:,{", Failure.SPEC_INVALID, "the inline job spec: not valid JSON"),
@@ -243,3 +246,76 @@ def test_a_spec_by_location(tmp_path: Path) -> None:
     request = from_form(f"DP_USER=fred|JOB_SPEC={tmp_path}/job.json|PIPELINE_EXECUTIONNUMBER=2")
     assert (request.spec.user, request.folder, request.execution_number) == ("tonyj", tmp_path, 2)
     assert refused(params="JOB_SPEC=nowhere.json")[0] is Failure.SPEC_MISSING
+
+
+# -- a spec that is elsewhere
+
+
+def remote(location: str, source: MemorySource) -> Request:
+    return load_request(location, None, lambda: source)
+
+
+@pytest.mark.parametrize(
+    ("location", "base"),
+    [
+        ("https://host/run/job.json?authz=x", "https://host/run/?authz=x"),
+        ("root://host//store/job.toml", "root://host//store/"),
+        ("rucio:user.tonyj:run/job.json", "rucio:user.tonyj:run"),
+    ],
+)
+def test_a_spec_from_elsewhere(location: str, base: str) -> None:
+    source = MemorySource({location: TEXT})
+    request = remote(location, source)
+    assert (request.spec.name, request.base, request.folder) == ("run-00019", base, Path.cwd())
+    assert source.closed == 1
+    again = load_request(None, f"JOB_SPEC={location}|PIPELINE_EXECUTIONNUMBER=2", lambda: source)
+    assert (again.spec.name, again.base, again.execution_number) == ("run-00019", base, 2)
+
+
+def test_the_base_of_a_local_spec_is_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_bytes(TEXT)
+    assert load_request(str(tmp_path / "job.json"), None).base == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (Failure.CATALOG_MISSING, Failure.SPEC_MISSING),
+        (Failure.CATALOG_UNREACHABLE, Failure.SPEC_UNREACHABLE),
+        (Failure.CATALOG_TOO_LARGE, Failure.SPEC_INVALID),
+        (Failure.CATALOG_INVALID, Failure.SPEC_INVALID),
+        (Failure.STORAGE_UNKNOWN, Failure.STORAGE_UNKNOWN),
+    ],
+)
+def test_a_spec_that_cannot_be_fetched(failure: Failure, expected: Failure) -> None:
+    source = MemorySource()
+    source.failures["https://host/job.json"] = [SourceError(failure, "https://host/job.json: no")]
+    with pytest.raises(JobError) as caught:
+        remote("https://host/job.json", source)
+    assert failure_of(caught.value) == (expected, "--job: https://host/job.json: no")
+    assert source.closed == 1
+
+
+def test_a_spec_may_have_ten_million_bytes(tmp_path: Path) -> None:
+    content = TEXT + b" " * (LARGEST_SPEC_BYTES - len(TEXT))
+    path, location = tmp_path / "job.json", "https://host/job.json"
+    for number in (0, 1):
+        path.write_bytes(content + b" " * number)
+        source = MemorySource({location: path.read_bytes()})
+        for load in (lambda: load_request(str(path), None), lambda: remote(location, source)):  # noqa: B023
+            if number == 0:
+                assert load().spec.name == "run-00019"
+                continue
+            with pytest.raises(JobError) as caught:
+                load()
+            failure, detail = failure_of(caught.value)
+            assert failure is Failure.SPEC_INVALID
+            assert "10,000,000" in detail
+
+
+def test_a_bad_spec_from_elsewhere_is_named_without_secrets() -> None:
+    location = "https://tonyj:hush@host/job.json?authz=psst"
+    with pytest.raises(JobError) as caught:
+        remote(location, MemorySource({location: b"{}"}))
+    _, detail = failure_of(caught.value)
+    assert detail.startswith("https://***@host/job.json?***: the key 'schema_version'")

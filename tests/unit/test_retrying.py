@@ -14,7 +14,7 @@ from tests.conformance.scripted_storage import ScriptedStorage
 from tests.unit.commit_world import World
 from transformation.model.failures import Failure
 from transformation.ports import Missing, Retry, StorageError
-from transformation.stage_out import Committed
+from transformation.outcomes import Committed
 from transformation.storage.memory import MemoryStorage
 from transformation.storage.retrying import Patience, RetryingStorage
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.samples import focal_plane, make_release, plan, visit_facts
 from transformation.instance_catalog import InstanceCatalog, PhysicsCommands
+from transformation.limits import Limits
 from transformation.model.failures import Failed, Failure
 from transformation.process import Processes
 from transformation.set_up import (
@@ -187,7 +188,8 @@ def test_a_set_up_that_fails(
     workdir.prepare()
     processes = Processes()
     bench = SimulatorBench(
-        release=open_release(root), workdir=workdir, processes=processes, amplifiers=True, attempts=3, wall_limit_s=0.3
+        release=open_release(root), workdir=workdir, processes=processes, amplifiers=True, attempts=3,
+        limits=Limits(wall_s=0.3),
     )
     units = list(plan("R22_S11", visit_facts(visit="4242")))
     sensors = {sensor.name: sensor for sensor in focal_plane()}

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.memory_source import MemorySource, inputs_of
 from tests.unit.samples import failure_of, make_release
+from transformation.inputs import local_path
+from transformation.instance_catalog import SizeLimits
 from transformation.model.failures import Failure, JobError
 from transformation.model.spec import JobSpec, parse_spec
 from transformation.simulator.release import Release, open_release
-from transformation.stage_in import StagedVisit, local_path, stage_in
+from transformation.stage_in import StagedVisit, stage_in
 from transformation.workdir import VisitDir
 
 DEFAULTS = """\
@@ -47,6 +50,8 @@ class Desk:
         (root / "examples" / "star").write_text(STAR)
         (root / "secret").write_text("zenith_v 1\n")
         self.release: Release = open_release(root)
+        self.source: MemorySource | None = None
+        self.sizes = SizeLimits()
         self.visit_folder = VisitDir(root=folder / "visit-0", logs=folder / "logs")
         self.catalog("sky.txt", 4242)
 
@@ -62,7 +67,8 @@ class Desk:
         document = {key: value for key, value in {**document, **changes}.items() if value is not None}
         spec: JobSpec = parse_spec(json.dumps(document).encode())
         folders = [self.visit_folder if len(spec.visit_items()) == 1 else None] * len(spec.visit_items())
-        return stage_in(spec, self.folder, self.release, folders, self.spool)
+        inputs = inputs_of(self.spool / "fetched", base=str(self.folder), source=self.source, sizes=self.sizes)
+        return stage_in(spec, self.release, inputs, folders, self.spool)
 
     def refused(self, **changes: object) -> tuple[Failure, str]:
         with pytest.raises(JobError) as caught:
@@ -106,13 +112,14 @@ def test_checking_only_writes_nothing(desk: Desk) -> None:
         ({"catalogs": ["."]}, Failure.CATALOG_MISSING, "catalog . is not a file"),
         ({"catalogs": ["sky.txt\n"]}, Failure.SPEC_INVALID, r"'catalogs': 'sky.txt\n' holds control characters"),
         ({"catalogs": ["sky\x00.txt"]}, Failure.SPEC_INVALID, "holds control characters"),
-        ({"catalogs": ["rucio:user.tonyj:sky.txt"]}, Failure.STORAGE_UNKNOWN, "no adapter for rucio:user.tonyj"),
-        ({"catalogs": ["root://host//sky.txt"]}, Failure.STORAGE_UNKNOWN, "no adapter for root://host"),
-        ({"catalogs": ["file://host/sky.txt"]}, Failure.STORAGE_UNKNOWN, "known: file:///path, bare paths"),
+        ({"catalogs": ["rucio:sky.txt"]}, Failure.SPEC_INVALID, "'catalogs': rucio:sky.txt is not of the form rucio:S"),
+        ({"catalogs": ["s3://bucket/sky.txt"]}, Failure.STORAGE_UNKNOWN, "no adapter for s3://bucket/sky.txt; known:"),
+        ({"catalogs": ["file://host/sky.txt"]}, Failure.STORAGE_UNKNOWN, "known: bare paths, file:///path, root://"),
         ({"commands": ["gone"]}, Failure.COMMANDS_INVALID, "'commands': gone: No such file"),
         ({"commands": ["."]}, Failure.COMMANDS_INVALID, "Is a directory"),
         ({"commands": ["a\nb"]}, Failure.SPEC_INVALID, "'commands': 'a\\nb' holds control characters"),
-        ({"commands": ["root://host//x"]}, Failure.STORAGE_UNKNOWN, "'commands': no adapter"),
+        ({"commands": ["ftp://host/x"]}, Failure.STORAGE_UNKNOWN, "'commands': no adapter"),
+        ({"options": {"seds": "root://host//x"}}, Failure.STORAGE_UNKNOWN, "'options.seds': root://host//x is not on"),
         ({"commands": [{"inline": "zenith_v\x1b 3\n"}]}, Failure.COMMANDS_INVALID, "inline commands:1"),
     ],
 )

@@ -29,8 +29,9 @@ from tests.unit.commit_world import (
 from transformation.layout import aside_name, failure_name, manifest_name
 from transformation.model.failures import Failed, Failure
 from transformation.model.manifest import UnitManifest, encode, parse_manifest
+from transformation.outcomes import Adopted, Committed, Transfer
 from transformation.ports import Missing, Storage, StorageError
-from transformation.stage_out import Adopted, Committed, Transfer, commit_unit, record_empty, record_failure
+from transformation.stage_out import commit_unit, record_empty, record_failure
 from transformation.standing import read_failure, read_manifest, sweep
 from transformation.storage.file import FileStorage
 from transformation.storage.memory import MemoryStorage

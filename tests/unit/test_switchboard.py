@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from transformation.process import HelperFailed
+from transformation.helper import HelperFailed
 from transformation.switchboard import Switchboard
 
 pytestmark = pytest.mark.allow_processes
@@ -39,7 +39,7 @@ os._exit(0)
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Switchboard]:
     (tmp_path / "many_answers.py").write_text(MODULE)
-    monkeypatch.setattr("transformation.process._PACKAGE_PARENT", str(tmp_path))
+    monkeypatch.setattr("transformation.helper._PACKAGE_PARENT", str(tmp_path))
     one = Switchboard("many_answers", tmp_path / "log", {"GREETING": "hi"})
     yield one
     one.close()

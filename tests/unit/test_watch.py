@@ -100,7 +100,7 @@ def test_the_folder_is_stamped_when_and_only_when_something_moves(desk: Desk) ->
     stamp = desk.folder / "progress.json"
     desk.look({})
     assert not stamp.exists()
-    desk.processes.pulse += 1
+    desk.processes.supervisor.pulse += 1
     desk.look({})
     assert json.loads(stamp.read_text())["progress"] == 0.0
     stamp.unlink()

@@ -113,7 +113,7 @@ def test_plan_refuses_with_the_same_words(bench: Bench, bad: str) -> None:
     ("request_", "code", "says"),
     [
         (["--job", "none.json"], 12, "none.json does not exist"),
-        (["--job", "https://host/job.json"], 11, "no adapter for 'https:'"),
+        (["--job", "ftp://host/job.json"], 11, "no adapter for ftp://host/job.json"),
         (["--job", "data:;base64,!!!"], 11, "not base64"),
         (["--job", "data:;base64,eyJh"], 11, "not valid JSON"),
         (["--lsstJobParams=NAME=x|CATALOG_URI=y"], 10, "did you mean 'CATALOG_URL'?"),

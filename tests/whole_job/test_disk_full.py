@@ -115,12 +115,29 @@ def test_request_that_does_not_fit_beside_its_own_work_files(bench: Bench, names
     check_told(outcome, 42, "DISK_FULL")
 
 
-@pytest.mark.parametrize("size", ["60k", "290k"])
-def test_store_that_is_full(bench: Bench, namespace: tuple[str, ...], size: str) -> None:
-    outcome = run_on_small_disk(bench, namespace, bench.store, size, amplifiers=True)
+def test_store_that_is_too_small_is_known_before_anything_starts(bench: Bench, namespace: tuple[str, ...]) -> None:
+    outcome = run_on_small_disk(bench, namespace, bench.store, "60k", amplifiers=True)
+    check_full(outcome)
+    assert outcome.outcomes() == []
+    assert 0 < outcome.report["destinations"][0]["free_bytes"] <= 60 * 1024
+
+
+@pytest.mark.parametrize("left", ["60k", "200k"])
+def test_store_that_fills_up(bench: Bench, namespace: tuple[str, ...], left: str) -> None:
+    # Something else eats the disk while the unit is made.
+    eaten = bench.store / "eaten"
+    bench.break_stage("raytrace", f"real; dd if=/dev/zero of={eaten} bs=4k 2> /dev/null; truncate -s -{left} {eaten}")
+    outcome = run_on_small_disk(bench, namespace, bench.store, "4m", amplifiers=True)
+    (outcome.store / "eaten").unlink()
+    check_full(outcome)
+    assert outcome.outcomes() == ["good"]
+    kept = outcome.workdir / outcome.units[UNIT]["kept"]
+    assert len(list(kept.glob("*.fits.gz"))) == 17
+
+
+def check_full(outcome: Outcome) -> None:
     check_told(outcome, 71, "STORAGE_FULL")
     assert outcome.units[UNIT]["failure"] == "STORAGE_FULL"
-    assert outcome.outcomes() == ["good"]
     assert outcome.manifests == {}
     assert outcome.images == []
     assert [path for path in outcome.store.rglob("*") if path.is_file()] == []

@@ -7,8 +7,7 @@ Rules of this file, found by running Rucio 41.5.1
    compared with what was meant: size, checksum and place.
 3. A name has one content for ever: the server lets no client change size or checksum. So a file that was made again
    because it was lost is a conflict here, which a person resolves; SQLite exchanges it (`FileRecord.replaces`).
-4. Nothing is repeated here and nothing takes long: a call ends after twice the longest silence allowed, even if the
-   server dribbles, because it runs in a thread that is left behind then. After any error the next call logs in anew.
+4. Nothing is repeated here and nothing takes long (`rucio_conversation`).
 5. A catalog that refuses is REGISTRATION_PENDING like one that is down: the images are safe, and once a person has
    put things right a replay registers them.
 
@@ -18,19 +17,15 @@ after the first unit is done.
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from site_configs.load import expand
 from site_configs.schema import Rucio
-from transformation.catalog.credentials import NoCredential, credential_of
+from transformation.catalog.rucio_conversation import Conversation, reason_of
 from transformation.catalog.rucio_metadata import Detail, metadata_from, metadata_of
 from transformation.catalog.rucio_names import container_of, pfn_of, url_of
 from transformation.model.failures import Failure
@@ -41,7 +36,6 @@ if TYPE_CHECKING:
 
 _FILES_PER_CALL = 500
 """SQLite, which some servers run on, refuses expressions of more than 1000 terms."""
-_LONGEST_REASON = 300
 _Answer = TypeVar("_Answer")
 _Item = TypeVar("_Item")
 
@@ -55,18 +49,26 @@ class _Held(msgspec.Struct, frozen=True):
     rses: dict[str, list[str]] = {}
     """Physical names by RSE."""
 
+    @property
+    def places(self) -> list[str]:
+        """Physical names at any of the RSEs that were asked for."""
+        return [place for rse in sorted(self.rses) for place in self.rses[rse]]
+
 
 class RucioCatalog:
-    """The catalog of one user's images in the server that a site names. Safe for threads, which take turns."""
+    """The catalog of one user's images in the server that a site names. Safe for threads, which take turns.
 
-    def __init__(self, settings: Rucio, *, user: str) -> None:
+    `rses` names the storage elements of bases that are not in the one of the settings.
+    """
+
+    def __init__(self, settings: Rucio, *, user: str, rses: Mapping[str, str] | None = None) -> None:
         self._settings = settings
+        self._rses = rses or {}
         self._scope = settings.scope.replace("{user}", user)
+        self._conversation = Conversation(settings, self.place)
         self._detail = Detail.ALL if settings.json_metadata else Detail.COLUMNS
-        self._session: RucioSession | None = None
         self._datasets: set[str] = set()
         """Known to be there, and in their job's container."""
-        self._turn = threading.Lock()
 
     @property
     def place(self) -> str:
@@ -88,7 +90,11 @@ class RucioCatalog:
     def _register(self, records: Sequence[FileRecord], session: RucioSession) -> None:
         from rucio.common.exception import FileConsistencyMismatch, InvalidMetadata
 
-        fresh = {record.dataset for record in records} - self._datasets
+        fresh = {
+            record.dataset: {container_of(record.dataset), *filter(None, [record.collection])}
+            for record in records
+            if record.dataset not in self._datasets
+        }
         self._make_collections(session, fresh)
         while True:
             try:
@@ -100,14 +106,15 @@ class RucioCatalog:
                 self._detail = Detail(self._detail - 1)
             except FileConsistencyMismatch as error:
                 self._compare(session, records)
-                raise CatalogError(Failure.REGISTRATION_CONFLICT, _reason(error), transient=False) from None
+                raise CatalogError(Failure.REGISTRATION_CONFLICT, reason_of(error), transient=False) from None
         self._compare(session, records)
-        self._datasets |= fresh
+        self._datasets |= fresh.keys()
 
-    def _make_collections(self, session: RucioSession, datasets: Collection[str]) -> None:
+    def _make_collections(self, session: RucioSession, datasets: Mapping[str, Collection[str]]) -> None:
         from rucio.common.exception import DataIdentifierAlreadyExists
 
-        dids = [{**self._did(name), "type": "CONTAINER"} for name in sorted({container_of(one) for one in datasets})]
+        containers = {container for holders in datasets.values() for container in holders}
+        dids = [{**self._did(name), "type": "CONTAINER"} for name in sorted(containers)]
         dids += [{**self._did(name), "type": "DATASET"} for name in sorted(datasets)]
         if not dids:
             return
@@ -118,9 +125,11 @@ class RucioCatalog:
                 with suppress(DataIdentifierAlreadyExists):
                     session.add_dids([did])
 
-    def _attachments(self, records: Sequence[FileRecord], fresh: Collection[str]) -> list[dict[str, object]]:
+    def _attachments(
+        self, records: Sequence[FileRecord], fresh: Mapping[str, Collection[str]]
+    ) -> list[dict[str, object]]:
         """Files into their datasets, with their replicas, and new datasets into their containers."""
-        files: dict[str, list[dict[str, object]]] = {}
+        files: dict[tuple[str, str], list[dict[str, object]]] = {}
         for record in records:
             file: dict[str, object] = {
                 **self._did(record.name),
@@ -129,10 +138,15 @@ class RucioCatalog:
                 "pfn": pfn_of(record.url),
                 "meta": metadata_of(record, self._detail),
             }
-            files.setdefault(record.dataset, []).append(file)
-        rse = self._settings.rse
-        full: list[dict[str, object]] = [{**self._did(name), "rse": rse, "dids": dids} for name, dids in files.items()]
-        full.extend({**self._did(container_of(name)), "dids": [self._did(name)]} for name in sorted(fresh))
+            files.setdefault((record.dataset, self._rse_of(record.url)), []).append(file)
+        full: list[dict[str, object]] = [
+            {**self._did(name), "rse": rse, "dids": dids} for (name, rse), dids in files.items()
+        ]
+        held: dict[str, list[dict[str, str]]] = {}
+        for name, containers in sorted(fresh.items()):
+            for container in sorted(containers):
+                held.setdefault(container, []).append(self._did(name))
+        full.extend({**self._did(container), "dids": dids} for container, dids in held.items())
         return full
 
     def _compare(self, session: RucioSession, records: Sequence[FileRecord]) -> None:
@@ -143,7 +157,7 @@ class RucioCatalog:
                 continue
             registered = f"{found.bytes} bytes and adler32 {found.adler32}"
             meant = f"{record.size_bytes} bytes and adler32 {record.adler32}"
-            places = found.rses.get(self._settings.rse, [])
+            places = found.places
             if registered == meant and pfn_of(record.url) not in map(pfn_of, places):
                 registered, meant = f"place {', '.join(places)}", f"place {record.url}"
             if registered != meant:
@@ -174,7 +188,7 @@ class RucioCatalog:
             FileRecord(
                 name=one.name,
                 dataset=dataset,
-                url=url_of((one.rses.get(self._settings.rse) or [""])[0]),
+                url=url_of((one.places or [""])[0]),
                 size_bytes=one.bytes,
                 adler32=one.adler32 or "",
                 metadata=metadata.get(one.name, {}),
@@ -183,86 +197,24 @@ class RucioCatalog:
         ]
 
     def _replicas(self, session: RucioSession, names: Sequence[str]) -> list[_Held]:
-        lines = session.list_replicas([self._did(name) for name in names], rse_expression=self._settings.rse)
+        rses = "|".join(sorted({self._settings.rse, *self._rses.values()}))
+        lines = session.list_replicas([self._did(name) for name in names], rse_expression=rses)
         return msgspec.convert(list(lines), list[_Held])
+
+    def _rse_of(self, url: str) -> str:
+        """The storage element whose base is above that location, the closest one."""
+        above = [base for base in self._rses if url.startswith(f"{base}/")]
+        return self._rses[max(above, key=len)] if above else self._settings.rse
 
     def _did(self, name: str) -> dict[str, str]:
         return {"scope": self._scope, "name": name}
 
-    # -- sessions, limits and errors
-
     def _ask(self, question: Callable[[RucioSession], _Answer]) -> _Answer:
-        """Put it to the server, in bounded time. Raises `CatalogError`."""
-        limit_s = 2 * self._settings.timeout_s
-
-        def converse(session: RucioSession | None) -> tuple[RucioSession, _Answer]:
-            session = session or self._log_in()
-            session.deadline_s = time.monotonic() + limit_s
-            return session, question(session)
-
-        with self._turn:
-            session, self._session = self._session, None
-            try:
-                self._session, answer = _within(limit_s, lambda: self._classified(lambda: converse(session)))
-            except CatalogError:
-                self._datasets.clear()
-                raise
-            return answer
-
-    def _log_in(self) -> RucioSession:
-        from transformation.catalog.rucio_client import open_session
-
-        settings = self._settings
-        return open_session(
-            host=settings.host,
-            auth_host=settings.auth_host or settings.host,
-            account=settings.account,
-            auth=settings.auth,
-            credential=credential_of(settings),
-            ca_file=None if settings.ca_file is None else expand(settings.ca_file),
-            timeout_s=settings.timeout_s,
-        )
-
-    def _classified(self, call: Callable[[], _Answer]) -> _Answer:
-        from requests.exceptions import SSLError
-        from rucio.common import exception as rucio
-
-        hopeless = (
-            *(rucio.AccessDenied, rucio.CannotAuthenticate, rucio.CannotAuthorize, rucio.InputValidationError),
-            *(rucio.InvalidObject, rucio.InvalidPath, rucio.InvalidRSEExpression, rucio.RSENotFound),
-            *(rucio.RSEFileNameNotSupported, rucio.ScopeNotFound, rucio.UnsupportedOperation),
-            *(NoCredential, SSLError),
-        )
         try:
-            return call()
-        except (
-            *(rucio.RucioException, NoCredential, OSError),  # requests' errors are OSErrors
-            *(ValueError, TypeError, KeyError, msgspec.ValidationError),  # what is no JSON, or not a Rucio server's
-        ) as error:
-            detail = f"{self.place}: {_reason(error)}"
-            transient = not isinstance(error, hopeless)
-            raise CatalogError(Failure.REGISTRATION_PENDING, detail, transient=transient) from error
-
-
-def _within(limit_s: float, call: Callable[[], _Answer]) -> _Answer:
-    """The answer of the call, or `CatalogError` after so many seconds; then nobody waits for it any more."""
-    answers: SimpleQueue[tuple[_Answer | None, Exception | None]] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            answers.put((call(), None))
-        except Exception as error:  # noqa: BLE001 - handed to the caller as it is
-            answers.put((None, error))
-
-    threading.Thread(target=run, name="rucio", daemon=True).start()
-    try:
-        answer, error = answers.get(timeout=limit_s)
-    except Empty:
-        detail = f"the catalog did not finish its answer in {limit_s:.0f} s"
-        raise CatalogError(Failure.REGISTRATION_PENDING, detail, transient=True) from None
-    if error is not None:
-        raise error
-    return answer  # type: ignore[return-value]
+            return self._conversation.ask(question)
+        except CatalogError:
+            self._datasets.clear()
+            raise
 
 
 def _unique(records: Sequence[FileRecord]) -> list[FileRecord]:
@@ -281,9 +233,3 @@ def _unique(records: Sequence[FileRecord]) -> list[FileRecord]:
 
 def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
     return (items[start : start + _FILES_PER_CALL] for start in range(0, len(items), _FILES_PER_CALL))
-
-
-def _reason(error: Exception) -> str:
-    """One line of what Rucio, `requests` or we say; a server may send whole pages."""
-    text = " ".join(str(error).split()) or "no reason given"
-    return f"{type(error).__name__}: {text[:_LONGEST_REASON]}"

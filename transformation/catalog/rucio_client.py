@@ -27,6 +27,7 @@ from requests.exceptions import Timeout
 from rucio.client.baseclient import BaseClient
 from rucio.client.didclient import DIDClient
 from rucio.client.replicaclient import ReplicaClient
+from rucio.client.rseclient import RSEClient
 from rucio.common.exception import CannotAuthenticate
 
 _SILENT = logging.getLogger("imsim.rucio")
@@ -74,8 +75,8 @@ class PrivateTokens(BaseClient):  # type: ignore[misc]
         return response
 
 
-class RucioSession(PrivateTokens, DIDClient, ReplicaClient):  # type: ignore[misc]
-    """What registration needs of a Rucio server. Not safe for threads."""
+class RucioSession(PrivateTokens, DIDClient, ReplicaClient, RSEClient):  # type: ignore[misc]
+    """What registration needs of a Rucio server, and the site doctor. Not safe for threads."""
 
 
 def open_session(

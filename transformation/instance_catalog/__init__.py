@@ -4,6 +4,7 @@ from transformation.instance_catalog.commands import PhysicsCommands, read_physi
 from transformation.instance_catalog.header import header_lines, read_defaults
 from transformation.instance_catalog.problems import CatalogFault, CatalogInvalid, CommandsInvalid, Problem
 from transformation.instance_catalog.read import OBJECTS_NAME, Limits, read_instance_catalogs
+from transformation.instance_catalog.source import SizeLimits
 from transformation.instance_catalog.visit import InstanceCatalog
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Limits",
     "PhysicsCommands",
     "Problem",
+    "SizeLimits",
     "header_lines",
     "read_defaults",
     "read_instance_catalogs",

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from transformation.instance_catalog.problems import CatalogFault, LineInvalid, shown
+from transformation.instance_catalog.problems import CatalogFault, FileInvalid, LineInvalid, shown
+from transformation.instance_catalog.source import SizeLimits, Source
 
+_LINE = re.compile(rb"^[ \t]*includeobj[ \t]+([^\s#]+)", re.MULTILINE)
 _ALLOWED_NAME = re.compile(r"[A-Za-z0-9_][\w.,+=@-]*(?:/[\w.,+=@-]+)*", re.ASCII)
 
 
 def check_name(name: str) -> None:
     """Raise `LineInvalid` for a name that leads out of the catalog's folder or needs quoting somewhere."""
-    parts = name.split("/")
-    if _ALLOWED_NAME.fullmatch(name) is None or ".." in parts or "." in parts:
+    if not _is_allowed(name):
         raise LineInvalid(
             f"includeobj {shown(name)} is not allowed",
             "put the file into the catalog's folder and name it relative to that, with letters, digits and ._+-,=@",
             CatalogFault.INCLUDE_REFUSED,
         )
+
+
+def names_in(catalog: Path, limits: SizeLimits) -> Iterator[str]:
+    """The names that a catalog includes, for who has to fetch those files before the catalog can be read.
+
+    Nothing is complained of here: a name that is not allowed is left out, and what is wrong with the catalog says
+    whoever reads it.
+    """
+    try:
+        with Source(catalog, limits) as source:
+            for block in source.blocks():
+                for name in _LINE.findall(block) if b"includeobj" in block else ():
+                    text = name.decode("latin-1")
+                    if _is_allowed(text):
+                        yield text
+    except FileInvalid:
+        return
 
 
 def beside(catalog: Path, name: str) -> Path:
@@ -52,3 +71,8 @@ def refuse_line(_line: int, text: str) -> None:
         "move the line into the catalog itself",
         fault,
     )
+
+
+def _is_allowed(name: str) -> bool:
+    parts = name.split("/")
+    return _ALLOWED_NAME.fullmatch(name) is not None and ".." not in parts and "." not in parts

@@ -18,6 +18,7 @@ class CatalogFault(Enum):
     INCLUDE_REFUSED = "an include outside the catalog's folder, or one inside another"
     INCLUDE_MISSING = "an included file is not there"
     UNREADABLE = "a file cannot be read to its end"
+    TOO_LARGE = "a file is larger, or unpacks to more, than is allowed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from transformation.instance_catalog import header, includes
 from transformation.instance_catalog.ids import RUN_IDS, IdSpool, IdSummary
 from transformation.instance_catalog.problems import CatalogInvalid, FileInvalid, Findings, LineInvalid
 from transformation.instance_catalog.scan import FileScan, ObjectSink
-from transformation.instance_catalog.source import BLOCK_BYTES, BOMB_BYTES, BOMB_RATIO, Source
+from transformation.instance_catalog.source import BLOCK_BYTES, SIZE_LIMITS, SizeLimits, Source
 from transformation.instance_catalog.visit import ESSENTIAL_KEYS, InstanceCatalog
 
 OBJECTS_NAME = "sources.txt"
@@ -30,12 +30,11 @@ Include = Callable[[Path, str], Path]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much is held in memory, and when gzip is refused. Tests set these small."""
+    """How much is held in memory, which tests set small, and how large a file may be."""
 
     block_bytes: int = BLOCK_BYTES
     run_ids: int = RUN_IDS
-    bomb_ratio: int = BOMB_RATIO
-    bomb_bytes: int = BOMB_BYTES
+    sizes: SizeLimits = SIZE_LIMITS
 
 
 def read_instance_catalogs(
@@ -132,7 +131,7 @@ class _VisitReader:
 
     def _read_file(self, path: Path, name: str, other_line: Callable[[int, str], None]) -> None:
         try:
-            with Source(path, bomb_ratio=self.limits.bomb_ratio, bomb_bytes=self.limits.bomb_bytes) as source:
+            with Source(path, self.limits.sizes) as source:
                 FileScan(name, self.sink, self.findings, other_line).read(source.blocks(self.limits.block_bytes))
                 self.sha256.append(source.sha256)
                 self.size_bytes += source.size_bytes

@@ -60,7 +60,8 @@ class FileScan:
             for block in blocks:
                 self._block(block)
         except FileInvalid as cause:
-            line = 0 if cause.fault is CatalogFault.UNREADABLE else self.lines_read + 1
+            of_the_file = {CatalogFault.UNREADABLE, CatalogFault.TOO_LARGE}
+            line = 0 if cause.fault in of_the_file else self.lines_read + 1
             self.findings.add(self.file, line, cause)
 
     def _block(self, block: bytes) -> None:

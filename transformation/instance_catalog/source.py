@@ -6,6 +6,7 @@ import hashlib
 import io
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
@@ -16,9 +17,6 @@ from transformation.instance_catalog.grammar import MAX_LINE_BYTES
 from transformation.instance_catalog.problems import CatalogFault, FileInvalid
 
 BLOCK_BYTES = 1 << 18
-BOMB_RATIO = 200
-BOMB_BYTES = 1 << 30
-"""Gzip that unpacks to more than this and to more than BOMB_RATIO times its size is no catalog (those reach 10)."""
 
 _ISAL_ERROR = cast("type[Exception]", igzip_lib.IsalError)  # its stub takes the class for an instance
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -35,6 +33,23 @@ _FOREIGN_STARTS = (
     (b"%PDF", "a PDF file"),
     (b"version https://git-lfs", "a Git LFS pointer"),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeLimits:
+    """When a file is refused, while it is read: so neither memory nor disk fills up before."""
+
+    file_bytes: int = 20_000_000_000
+    """Size on disk."""
+    unpacked_bytes: int = 100_000_000_000
+    """Size of what gzip unpacks to."""
+    bomb_ratio: int = 200
+    bomb_bytes: int = 1 << 30
+    """Gzip that unpacks to more than this and to more than `bomb_ratio` times its size is no catalog (those reach 10).
+    """
+
+
+SIZE_LIMITS = SizeLimits()
 
 
 class _HashedFile(io.RawIOBase):
@@ -62,13 +77,16 @@ class _HashedFile(io.RawIOBase):
 class Source:
     """One catalog or include, opened. Raises `FileInvalid` (UNREADABLE) where the disk or gzip fails."""
 
-    def __init__(self, path: Path, *, bomb_ratio: int = BOMB_RATIO, bomb_bytes: int = BOMB_BYTES) -> None:
-        self._bomb_ratio = bomb_ratio
-        self._bomb_bytes = bomb_bytes
+    def __init__(self, path: Path, size_limits: SizeLimits = SIZE_LIMITS) -> None:
+        self._limits = size_limits
         try:
+            status = path.stat()
             # A named pipe would block for ever.
-            if not stat.S_ISREG(path.stat().st_mode):
+            if not stat.S_ISREG(status.st_mode):
                 raise FileInvalid("this is not a regular file", "name a file", CatalogFault.UNREADABLE)
+            if status.st_size > size_limits.file_bytes:
+                what = f"this file has {status.st_size:,} bytes; {size_limits.file_bytes:,} are allowed"
+                raise FileInvalid(what, "split it", CatalogFault.TOO_LARGE)
             self._raw = _HashedFile(io.FileIO(path))
         except OSError as error:
             raise _unreadable(error) from error
@@ -122,11 +140,15 @@ class Source:
             raise _unreadable(error) from error
 
     def _refuse_bomb(self, unpacked_bytes: int) -> None:
-        if unpacked_bytes > max(self._bomb_bytes, self._bomb_ratio * self.size_bytes):
+        limits = self._limits
+        if unpacked_bytes > limits.unpacked_bytes:
+            what = f"it unpacks to more than the {limits.unpacked_bytes:,} bytes that are allowed"
+            raise FileInvalid(what, "split it", CatalogFault.TOO_LARGE)
+        if unpacked_bytes > max(limits.bomb_bytes, limits.bomb_ratio * self.size_bytes):
             raise FileInvalid(
-                f"{self.size_bytes} bytes of gzip unpack to more than {unpacked_bytes}",
+                f"{self.size_bytes:,} bytes of gzip unpack to more than {unpacked_bytes:,}",
                 "no catalog compresses so well: check what this file is",
-                CatalogFault.UNREADABLE,
+                CatalogFault.TOO_LARGE,
             )
 
 

@@ -131,6 +131,24 @@ class Failure(Enum):
         "the release vanished while it was in use (CVMFS lost?)",
         "try another worker; check CVMFS here",
     )
+    RUNTIME_MISSING = (
+        35,
+        Remedy.ELSEWHERE,
+        "lsst-trf.sh finds no runtime of lsst-trf that works here",
+        "try another worker; check CVMFS here",
+    )
+    PYTHON_TOO_OLD = (
+        36,
+        Remedy.ELSEWHERE,
+        "the Python of the runtime, or of this worker, is too old",
+        "try another worker",
+    )
+    WORKER_UNFIT = (
+        37,
+        Remedy.ELSEWHERE,
+        "`lsst-trf doctor` finds that jobs would fail on this worker",
+        "do what it says of each check, or try another worker",
+    )
     # -- the worker
     WORKDIR_UNUSABLE = (40, Remedy.ELSEWHERE, "the work folder cannot be used", "check --workdir, owner and space")
     WORKDIR_BUSY = (
@@ -159,6 +177,18 @@ class Failure(Enum):
         Remedy.NEVER,
         "a unit is predicted to take longer than a simulator process may",
         "raise limits.max_unit_hours, or drop the object that the warnings name",
+    )
+    SCRATCH_SHORT = (
+        48,
+        Remedy.MORE_RESOURCES,
+        "a unit needs more scratch than this job may use",
+        "ask for the scratch that the message names",
+    )
+    BAD_WORKER = (
+        49,
+        Remedy.ELSEWHERE,
+        "this worker failed the first units at once, all in the same way",
+        "try another worker; look at what the units failed of",
     )
     # -- the simulator
     SET_UP_FAILED = (50, Remedy.HERE, "the simulator's visit set-up failed", "read the log that the report names")
@@ -212,6 +242,24 @@ class Failure(Enum):
         "a unit made again differs from the one that is stored",
         "compare release, machine and libraries of the two runs",
     )
+    OUTPUT_GROWS = (
+        61,
+        Remedy.HERE,
+        "a simulator process wrote more than it may",
+        "look at what it wrote; raise the limit that the message names if it is right",
+    )
+    CPU_LIMIT = (
+        62,
+        Remedy.MORE_RESOURCES,
+        "a simulator process used more CPU time than it may",
+        "raise limits.max_unit_cpu_hours if the unit is really that long",
+    )
+    SCRATCH_LOW = (
+        63,
+        Remedy.HERE,
+        "scratch ran low, and this unit had the most of it",
+        "it is tried again alone; ask for more scratch if it stays",
+    )
     # -- storage
     STORAGE_UNREACHABLE = (
         70,
@@ -243,6 +291,24 @@ class Failure(Enum):
         Remedy.NEVER,
         "no storage adapter serves that kind of location",
         "use one of the schemes that the message lists",
+    )
+    CREDENTIAL_EXPIRED = (
+        76,
+        Remedy.ELSEWHERE,
+        "the credential for the storage has expired, or would before the images are stored",
+        "renew it and run again; images that were kept are sent from the same work folder",
+    )
+    USER_REFUSED = (
+        77,
+        Remedy.NEVER,
+        "the request's user is not the one that the credential names",
+        "correct `user`, or use that user's own credential",
+    )
+    STORAGE_NOT_EXCLUSIVE = (
+        78,
+        Remedy.NEVER,
+        "the storage may let two attempts commit one unit",
+        "declare in the site file what stands there: storage.redirectors or storage.single_writer",
     )
     # -- the catalog of images
     REGISTRATION_PENDING = (

@@ -1,4 +1,5 @@
-"""The receipts that stand beside the images: one manifest per committed or empty unit, one record per final failure.
+"""The receipts that stand beside the images: one manifest per committed or empty unit, one record per final failure,
+and, where a job has several destinations, a claim per unit at those where it is not committed.
 
 Rules of this file
 1. What is read here may have been written by a dying process, a newer version or a stranger: reading never raises, it
@@ -108,7 +109,19 @@ class FailureRecord(msgspec.Struct, frozen=True, kw_only=True):
         return Failed(failure=Failure[self.failure], detail=self.detail)
 
 
-def encode(receipt: UnitManifest | FailureRecord) -> bytes:
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """At which destination of several a unit is committed: who writes it first decides for everybody."""
+
+    schema_version: Annotated[int, msgspec.Meta(ge=1)] = SCHEMA_VERSION
+    unit: Word
+    destination: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    """Address of its base."""
+    token: Token
+    """Of the attempt that wrote it."""
+    written: str
+
+
+def encode(receipt: UnitManifest | FailureRecord | Claim) -> bytes:
     """The bytes that stand at the destination: JSON for people and programs."""
     return msgspec.json.format(msgspec.json.encode(receipt), indent=1) + b"\n"
 
@@ -138,6 +151,14 @@ def parse_failure(content: bytes, *, unit: str) -> FailureRecord | str:
     if isinstance(record, FailureRecord) and record.unit != unit:
         return f"it belongs to unit {record.unit}"
     return record
+
+
+def parse_claim(content: bytes, *, unit: str) -> Claim | str:
+    """The claim of `unit`, or one sentence that says why this is none."""
+    claim = _parse(content, Claim)
+    if isinstance(claim, Claim) and claim.unit != unit:
+        return f"it belongs to unit {claim.unit}"
+    return claim
 
 
 def temporary_name(name: str, token: str) -> str:

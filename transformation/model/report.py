@@ -16,7 +16,8 @@ class AttemptReport(msgspec.Struct, kw_only=True):
     """`good`, or the acronym of the failure."""
     detail: str = ""
     correction: str = ""
-    """What was done differently because of the attempt before: `alone`, with no other simulator process beside it."""
+    """What was done differently because of what came before, comma-separated: `again` (a fresh folder, nothing else),
+    `alone` (with no other simulator process beside it), `from-checkpoint`. Empty for a first attempt from the start."""
     log: str = ""
     """Folder with the simulator's output, below the work folder."""
     wall_s: float = 0.0
@@ -34,6 +35,25 @@ class FileReport(msgspec.Struct, kw_only=True):
     """Bytes."""
     adler32: str
     url: str
+
+
+class TransferReport(msgspec.Struct, kw_only=True):
+    """One try to send one image."""
+
+    name: str
+    """Final name of the image."""
+    url: str
+    """Where it was sent, under a name of this attempt only."""
+    number: int
+    """Counts the tries at this image in this run from 1."""
+    outcome: str
+    """`good`: the far end holds what was sent; else the acronym of the failure."""
+    detail: str = ""
+    size: int = 0
+    """Bytes."""
+    wall_s: float = 0.0
+    """Until the far end was asked for size and checksum."""
+    bytes_per_s: float = 0.0
 
 
 class UnitPredictedReport(msgspec.Struct, kw_only=True):
@@ -100,6 +120,11 @@ class UnitReport(msgspec.Struct, kw_only=True):
     cpu_s: float = 0.0
     max_rss_bytes: int = 0
     files: list[FileReport] = []
+    transfers: list[TransferReport] = []
+    """Every try of this run to send one of its images."""
+    kept: str = ""
+    """Folder below the work folder with judged images that could not be stored; a run in the same work folder sends
+    them."""
     predicted: UnitPredictedReport | None = None
     """None for a unit that was done before this run, or that failed before it could be looked at."""
 
@@ -121,6 +146,8 @@ class ResourceReport(msgspec.Struct, kw_only=True):
     """What the job was allowed to use."""
     memory_bytes: int = 0
     """Likewise."""
+    job_memory_bytes: int = 0
+    """Most that all processes of the job, `lsst-trf` included, had together when they were looked at."""
     units_at_once: int = 0
     """How many simulator processes ran at once, at most."""
     simulator_processes: int = 0
@@ -148,6 +175,29 @@ class ReleaseReport(msgspec.Struct, kw_only=True):
     """Checksum of its list of files."""
 
 
+class DestinationReport(msgspec.Struct, kw_only=True):
+    """One of the ordered destinations of a request."""
+
+    url: str
+    """Folder of all users' jobs; without what may be a credential."""
+    tried: bool = False
+    """Whether it was asked for anything."""
+    used: bool = False
+    """Whether units of this request stand there."""
+    n_units: int = 0
+    """How many."""
+    failure: str | None = None
+    """Acronym of the last failure for which it was left for the next one."""
+    detail: str = ""
+    """Likewise, in one sentence."""
+    n_failures: int = 0
+    """How often it was left."""
+    free_bytes: int | None = None
+    """Room for new files at the start, where the storage tells."""
+    credential: str = ""
+    """What this job shows it, and how long that is good: never the credential itself."""
+
+
 class VisitReport(msgspec.Struct, kw_only=True):
     """One visit of the request."""
 
@@ -155,7 +205,7 @@ class VisitReport(msgspec.Struct, kw_only=True):
     dataset: str
     """In the catalog of images."""
     place: str
-    """Folder of its images."""
+    """Folder of its images at the first destination."""
     digest: str
     """Of the request as far as it decides pixels; equal digests, equal images."""
     request: dict[str, object] = {}
@@ -175,6 +225,9 @@ class JobReport(msgspec.Struct, kw_only=True):
     """Name of the row of the exit-code table."""
     exit_msg: str = msgspec.field(name="exitMsg")
     """One sentence: what happened, where, what to do."""
+    dossier: str = ""
+    """One paragraph for a person: what failed and why, what was tried, what is safe and where, what to do next; empty
+    while the job runs."""
     spec: dict[str, Any] = {}
     """The job spec, as `lsst-trf reproduce` needs it."""
     spec_folder: str = ""
@@ -190,6 +243,8 @@ class JobReport(msgspec.Struct, kw_only=True):
     """Where it ran."""
     run: str = ""
     """Identifies this start of `lsst-trf` in the journal."""
+    reconstructed: bool = False
+    """True if the job was killed, and this was put together afterwards from the journal (`pilot_hooks`)."""
     panda: dict[str, str] = {}
     """PanDA's ids, where the pilot tells them."""
     attempt: int | None = None
@@ -205,6 +260,8 @@ class JobReport(msgspec.Struct, kw_only=True):
     release: ReleaseReport = msgspec.field(default_factory=ReleaseReport)
     catalog: str = ""
     """Where images are registered."""
+    destinations: list[DestinationReport] = []
+    """In the order of the request; each file's `url` says at which of them it is."""
     visits: list[VisitReport] = []
     units: list[UnitReport] = []
     progress: float | None = None

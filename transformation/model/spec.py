@@ -17,7 +17,8 @@ class CatalogItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An instance catalog whose bytes are pinned."""
 
     url: Location
-    """Where it is: a path relative to the job file, or a URL."""
+    """Where it is: a path, relative to the job file, or a location `file:`, `root(s)://`, `http(s)://`, `dav(s)://` or
+    `rucio:SCOPE:NAME`."""
     adler32: Adler32 | None = None
     """Checksum that the fetched bytes must have, 8 hex digits."""
     size: Annotated[int, msgspec.Meta(ge=0)] | None = None
@@ -44,17 +45,29 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the images go."""
 
     base: Location | Annotated[list[Location], msgspec.Meta(min_length=1)] | None = None
-    """Folder or URL under which the images go; of a list, the first. Without it, the site's, else the work folder."""
+    """Folder or URL under which the images go, or an ordered list of them: each unit is stored at the first that takes
+    it. Without it, the site's, else the work folder."""
     dataset: Name | None = None
-    """Reserved; a dataset is called `NAME/v<visit>`."""
+    """A collection in the catalog, maybe of many jobs, that the images are put into as well: in Rucio a container that
+    holds the job's datasets, which are called `NAME/v<visit>` in any case."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one unit may cost."""
+    """What one unit may cost, and how large inputs may be."""
 
     max_unit_hours: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """Wall hours after which a unit's simulator process is stopped; without it, the site's. A unit that is predicted to
     take longer even at best is not begun (UNIT_TOO_LONG); one that probably will is warned of."""
+    max_unit_cpu_hours: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """CPU hours after which it is stopped; without it, the site's, else the wall hours."""
+    max_unit_scratch_mb: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Work files that a unit may have; without it, the site's."""
+    max_catalog_mb: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Most that a catalog, or a file it includes, may have as it is stored, MB of 10^6 bytes; without it, the site's.
+    A larger one is refused (CATALOG_TOO_LARGE)."""
+    max_unpacked_mb: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """The same for what it unpacks to. Whatever is set here, gzip that unpacks to more than 1.07 GB and to more than
+    200 times its size is refused."""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,7 +115,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     output: Output = Output()
     """Where the images go."""
     limits: Limits = Limits()
-    """What one unit may cost."""
+    """What one unit may cost, and how large inputs may be."""
     options: Options = Options()
     """Rarely needed choices."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 _HEADING = re.compile(r"Time \(s\)|\([^)]*\)%?|\S+")
 _VALUE = re.compile(r"\([^)]*\)%?|\S+")
-_MAGNITUDE = re.compile(r"\bm\s*=\s*-?\d")
+_MAGNITUDE = re.compile(r"\bm\s*=\s*(-?\d+(?:\.\d+)?)")
 _LONGEST_LINE_BYTES = 4096
 
 
@@ -39,7 +39,13 @@ class Band:
     @property
     def is_of_objects(self) -> bool:
         """False for the sky, the moon and the dome: objects have their magnitude in the name."""
-        return _MAGNITUDE.search(self.name) is not None
+        return self.magnitude is not None
+
+    @property
+    def magnitude(self) -> float | None:
+        """Of the objects of this class, more or less; None for the sky, the moon and the dome."""
+        found = _MAGNITUDE.search(self.name)
+        return float(found[1]) if found else None
 
 
 class BandTable:

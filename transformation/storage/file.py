@@ -24,7 +24,7 @@ from stat import S_ISDIR
 from urllib.parse import unquote
 
 from transformation.model.failures import Failure
-from transformation.ports import Entry, Missing, Stat, StorageError, TooLarge
+from transformation.ports import Entry, Missing, Stat, StorageError, Survey, TooLarge
 
 _BLOCK_BYTES = 1 << 20
 _FILE_MODE = 0o644
@@ -131,6 +131,15 @@ class FileStorage:
         """See `Storage.delete`."""
         with suppress(Missing), _reading(url):
             local_path(url).unlink()
+
+    def survey(self, url: str) -> Survey:
+        """See `Storage.survey`: the file system of the lowest folder that is there."""
+        path = local_path(url)
+        while not path.is_dir() and path != path.parent:
+            path = path.parent
+        with _reading(url):
+            found = os.statvfs(path)
+        return Survey(free_bytes=found.f_bavail * found.f_frsize, exclusive=True)
 
     def close(self) -> None:
         """See `Storage.close`: nothing to end."""

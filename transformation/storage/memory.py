@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from transformation.model.failures import Failure
-from transformation.ports import Entry, Missing, Stat, StorageError, TooLarge
+from transformation.ports import Entry, Missing, Stat, StorageError, Survey, TooLarge
 
 SCHEME = "memory:"
 
@@ -87,6 +87,11 @@ class MemoryStorage:
         """See `Storage.delete`."""
         with self._lock:
             self.files.pop(_checked(url), None)
+
+    def survey(self, url: str) -> Survey:
+        """See `Storage.survey`."""
+        _checked(url)
+        return Survey(free_bytes=None, exclusive=True)
 
     def close(self) -> None:
         """See `Storage.close`: nothing to end."""

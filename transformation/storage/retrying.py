@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from transformation.patience import Patience, Repeater
-from transformation.ports import Entry, Retry, Stat, Storage, StorageError
+from transformation.ports import Entry, Retry, Stat, Storage, StorageError, Survey
 
 __all__ = ["Patience", "RetryingStorage"]
 
@@ -88,6 +88,10 @@ class RetryingStorage:
     def delete(self, url: str) -> None:
         """See `Storage.delete`."""
         self._repeated("delete", url, lambda: self._inner.delete(url))
+
+    def survey(self, url: str) -> Survey:
+        """See `Storage.survey`."""
+        return self._repeated("survey", url, lambda: self._inner.survey(url))
 
     def close(self) -> None:
         """See `Storage.close`."""

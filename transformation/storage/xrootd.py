@@ -8,7 +8,9 @@ Rules of this file
 3. `create` is `open(NEW|POSC)`: one winner (measured with XRootD 5.5.3 under sixteen at once; `mkdir` and `mv` succeed
    for everybody). A file that its writer has not closed is not there for any question.
 4. Credentials are read by the child from its environment, as every XRootD client does (`XrdSecSSSKT`,
-   `X509_USER_PROXY`, `BEARER_TOKEN_FILE`, `X509_CERT_DIR`): they pass through nothing of ours.
+   `X509_USER_PROXY`, `BEARER_TOKEN_FILE`, `X509_CERT_DIR`): they pass through nothing of ours. They are shown when a
+   connection is opened: once a file is renewed, new requests go to a new child (measured with 5.5.3: a server goes on
+   with an expired token for a minute, then refuses the connection's requests, whatever the file holds by then).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,9 +27,10 @@ from typing import Any
 
 import msgspec
 
+from transformation.credentials import stamp as credential_stamp
+from transformation.helper import HelperFailed
 from transformation.model.failures import Failure
-from transformation.ports import Entry, Missing, Stat, StorageError, TooLarge
-from transformation.process import HelperFailed
+from transformation.ports import Entry, Missing, Stat, StorageError, Survey, TooLarge
 from transformation.storage.xrootd_errors import local_error, storage_error
 from transformation.storage.xrootd_words import Answer, Operation, Question
 from transformation.switchboard import Switchboard
@@ -48,9 +52,18 @@ server after 22 s (660 s), one killed in a copy after 11 s (480 s), one stopped 
 STREAMERRORWINDOW=0 every call to a server that came back fails for half an hour. A file whose writing was interrupted
 is sent again from its beginning."""
 
+HURRIED: Mapping[str, str] = {
+    "XRD_CONNECTIONRETRY": "1",
+    "XRD_CONNECTIONWINDOW": "5",
+    "XRD_REQUESTTIMEOUT": "20",
+    "XRD_STREAMTIMEOUT": "5",
+}
+"""Where another destination waits: no server is given more than about ten seconds to say anything at all."""
+
 _LOCATION = re.compile(r"x?(?P<server>roots?://[^/?#\s]+)/(?P<path>/[^?]*)(?P<opaque>\?.*)?", re.DOTALL)
 _IS_FOLDER, _POSC_PENDING = 2, 64
 _UNSUPPORTED = 3013
+_DEFAULT_PORT = 1094
 _TRANSFERS_AT_ONCE = 4
 _WRITES = frozenset({Operation.PUT, Operation.CREATE})
 """Of these "not there" does not mean that the file they are for is missing."""
@@ -66,6 +79,9 @@ class WallLimit:
     def seconds(self, size_bytes: int) -> float:
         """For a request that moves so many bytes."""
         return self.base_s + size_bytes / self.slowest_bytes_per_s
+
+
+HURRIED_LIMIT = WallLimit(base_s=45.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +103,8 @@ class XRootDStorage:
     """Files on XRootD servers, for any number of threads; `close` ends the child process.
 
     `log` takes what the client library prints. `client_settings` come before the measured ones, and the environment's
-    own `XRD_...` before both; `token` gives a new short word at each call, unique among all writers.
+    own `XRD_...` before both; `token` gives a new short word at each call, unique among all writers. `stamp` changes
+    when a credential is renewed. `straight` names data servers to be used instead of redirectors, `HOST:PORT` of both.
     """
 
     def __init__(
@@ -97,11 +114,17 @@ class XRootDStorage:
         wall_limit: WallLimit = WallLimit(),
         client_settings: Mapping[str, str] | None = None,
         token: Callable[[], str] = lambda: secrets.token_hex(8),
+        stamp: Callable[[], object] = credential_stamp,
+        straight: Mapping[str, str] | None = None,
     ) -> None:
         own = {name: value for name, value in os.environ.items() if name.startswith("XRD_")}
         self._mover = Switchboard(MOVER, log, {**CLIENT_SETTINGS, **(client_settings or {}), **own})
         self._wall_limit = wall_limit
         self._token = token
+        self._stamp = stamp
+        self._straight = straight or {}
+        self._lock = threading.Lock()
+        self._stamped: object = None
 
     @property
     def parallel(self) -> int:
@@ -150,6 +173,10 @@ class XRootDStorage:
             raise TooLarge(url, limit_bytes=limit_bytes)
         return answer.content
 
+    def start(self, url: str, n_bytes: int) -> bytes:
+        """The first bytes of a file, all of them if it is shorter. Raises `Missing`."""
+        return self._ask(url, Operation.START, size_bytes=n_bytes, limit_bytes=n_bytes).content
+
     def get(self, url: str, path: Path) -> None:
         """See `Storage.get`; checked against the server's checksum where it has one."""
         hidden = path.with_name(f".{path.name}.{self._token()}.new")
@@ -187,6 +214,11 @@ class XRootDStorage:
         with suppress(Missing):
             self._ask(url, Operation.DELETE)
 
+    def survey(self, url: str) -> Survey:
+        """See `Storage.survey`. Behind a redirector files lie on several servers: one that is away is not missed."""
+        found = self._ask(url, Operation.SURVEY)
+        return Survey(free_bytes=found.free_bytes, exclusive=not found.redirects)
+
     def close(self) -> None:
         """See `Storage.close`: the child process is gone when this returns."""
         self._mover.close()
@@ -202,13 +234,31 @@ class XRootDStorage:
         return _good(_shown(place), self._answer(place, operation, size_bytes=size_bytes, **facts), operation)
 
     def _answer(self, place: _Place, operation: Operation, *, size_bytes: int = 0, **facts: Any) -> Answer:
-        question = Question(operation=operation, server=place.server, path=place.full_path, **facts)
+        self._show_what_is_new()
+        question = Question(operation=operation, server=self._behind(place.server), path=place.full_path, **facts)
         try:
             said = self._mover.ask(msgspec.json.encode(question), wall_limit_s=self._wall_limit.seconds(size_bytes))
         except HelperFailed as failed:
             detail = f"{_shown(place)}: {failed}"
             raise StorageError(Failure.STORAGE_UNREACHABLE, detail, transient=True) from failed
         return msgspec.json.decode(said, type=Answer)
+
+
+    def _show_what_is_new(self) -> None:
+        stamp = self._stamp()
+        with self._lock:
+            if stamp == self._stamped:
+                return
+            first, self._stamped = self._stamped is None, stamp
+        if not first:
+            self._mover.renew()
+
+    def _behind(self, server: str) -> str:
+        """The data server where the site names one, else the server itself."""
+        scheme, _, host = server.partition("://")
+        user, at, bare = host.rpartition("@")
+        straight = self._straight.get(bare if ":" in bare else f"{bare}:{_DEFAULT_PORT}")
+        return f"{scheme}://{user}{at}{straight}" if straight else server
 
 
 def _good(url: str, answer: Answer, operation: Operation) -> Answer:

@@ -30,7 +30,7 @@ from typing import IO, Any
 import msgspec
 from isal import isal_zlib
 from XRootD import client
-from XRootD.client.flags import AccessMode, DirListFlags, OpenFlags, QueryCode
+from XRootD.client.flags import AccessMode, DirListFlags, HostTypes, OpenFlags, QueryCode
 
 from transformation.storage.xrootd_words import Answer, Listed, Operation, Question, Status
 
@@ -43,6 +43,7 @@ _POSC_PENDING = 64
 """Flag of a file that its writer has not closed (kXR_poscpend)."""
 _SERVER_ANSWERED = 400
 _CHECKSUM = re.compile(rb"adler32 +([0-9A-Fa-f]{1,8})[\0\s]*")
+_SPACE = re.compile(rb"oss\.(free|used|quota)=(-?\d+)")
 _LOCKED, _NO_SPACE, _NOT_FOUND, _NO_CHECKSUM, _FILE_EXISTS = 3003, 3009, 3011, 3012, 3018
 _PENDING_S = 10.0
 """How long somebody else's unfinished file is waited for."""
@@ -133,6 +134,13 @@ def _read(question: Question) -> Answer:
     return Answer(size_bytes=len(content), content=content)
 
 
+def _start(question: Question) -> Answer:
+    _settled_size(question)
+    with _opened(question) as file:
+        content: bytes = _checked(file.read(0, question.limit_bytes))
+    return Answer(content=content)
+
+
 def _get(question: Question) -> Answer:
     checksum = 1
     with _opened(question) as file, _locally(question.local, "xb") as target:
@@ -191,17 +199,56 @@ def _delete(question: Question) -> Answer:
     return Answer()
 
 
+def _survey(question: Question) -> Answer:
+    server = _server(question.server)
+    if _checked(server.protocol()).hostinfo & HostTypes.IS_MANAGER:
+        return Answer(redirects=True)  # which would look for the folder on all of its servers, for seconds
+    return Answer(free_bytes=_room(server, question.path))
+
+
+def _room(server: Any, path: str) -> int | None:
+    """Free bytes, less what a quota takes, of the lowest folder that is there: of one that is not, the server says
+    that it has none (5.5.3)."""
+    folder, found, opaque = path.partition("?")
+    try:
+        while not _is_there(server, folder):
+            folder = folder.rpartition("/")[0]
+        said = _checked(server.query(QueryCode.SPACE, f"{folder or '/'}{found}{opaque}"))
+    except Refused as refused:
+        if not refused.server_code:
+            raise
+        return None  # it may not be asked about the folders above its own
+    facts = {name: int(value) for name, value in _SPACE.findall(said)}
+    free, used, quota = (facts.get(name) for name in (b"free", b"used", b"quota"))
+    if quota is not None and quota >= 0 and used is not None:
+        left = max(0, quota - used)
+        return left if free is None else min(free, left)
+    return free
+
+
+def _is_there(server: Any, folder: str) -> bool:
+    try:
+        _checked(server.stat(folder or "/"))
+    except Refused as refused:
+        if refused.server_code != _NOT_FOUND or not folder:
+            raise
+        return False
+    return True
+
+
 _OPERATIONS: dict[Operation, Callable[[Question], Answer]] = {
     Operation.STAT: _stat,
     Operation.CHECKSUM: _checksum,
     Operation.READ_BACK: _read_back,
     Operation.LIST: _list,
     Operation.READ: _read,
+    Operation.START: _start,
     Operation.GET: _get,
     Operation.PUT: _put,
     Operation.CREATE: _create,
     Operation.RENAME: _rename,
     Operation.DELETE: _delete,
+    Operation.SURVEY: _survey,
 }
 
 

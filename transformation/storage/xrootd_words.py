@@ -15,11 +15,13 @@ class Operation(StrEnum):
     READ_BACK = "read_back"
     LIST = "list"
     READ = "read"
+    START = "start"
     GET = "get"
     PUT = "put"
     CREATE = "create"
     RENAME = "rename"
     DELETE = "delete"
+    SURVEY = "survey"
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -72,3 +74,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Eight lower-case hex digits."""
     content: bytes = b""
     listed: tuple[Listed, ...] = ()
+    free_bytes: int | None = None
+    """SURVEY: room for new files, where the server says."""
+    redirects: bool = False
+    """SURVEY: the server only knows which others have files."""

@@ -12,7 +12,7 @@ from isal import igzip
 from transformation.instance_catalog import OBJECTS_NAME, CatalogFault, CatalogInvalid, Limits, read_instance_catalogs
 from transformation.instance_catalog.header_keys import loose_name
 from transformation.instance_catalog.problems import FileInvalid
-from transformation.instance_catalog.source import Source
+from transformation.instance_catalog.source import SizeLimits, Source
 
 
 def test_sizes_and_checksums_are_those_on_disk(bench):
@@ -57,11 +57,25 @@ def test_corrupt_gzip_is_unreadable(bench, at):
 
 def test_a_compression_bomb_is_refused(bench):
     content = gzip.compress(bench.header + bench.star * 40_000)
-    limits = Limits(block_bytes=4096, bomb_ratio=20, bomb_bytes=100_000)
+    limits = Limits(block_bytes=4096, sizes=SizeLimits(bomb_ratio=20, bomb_bytes=100_000))
     failure = bench.fail(content, limits=limits)
-    assert failure.kind is CatalogFault.UNREADABLE
+    assert failure.kind is CatalogFault.TOO_LARGE
     assert "no catalog compresses so well" in str(failure)
-    assert bench.read(content, limits=Limits(bomb_ratio=20)).n_objects == 40_000
+    assert bench.read(content, limits=Limits(sizes=SizeLimits(bomb_ratio=20))).n_objects == 40_000
+
+
+def test_files_larger_than_allowed_are_refused(bench):
+    content = bench.header + bench.star * 4000
+    packed = gzip.compress(content)
+    for file, allowed, words in [
+        (content, SizeLimits(file_bytes=len(content) - 1), f"has {len(content):,} bytes; {len(content) - 1:,} are all"),
+        (packed, SizeLimits(unpacked_bytes=len(content) - 1), f"to more than the {len(content) - 1:,} bytes"),
+    ]:
+        failure = bench.fail(file, limits=Limits(block_bytes=4096, sizes=allowed))
+        assert (failure.kind, failure.problems[0].line, failure.total) == (CatalogFault.TOO_LARGE, 0, 1)
+        assert words in str(failure)
+    just = SizeLimits(file_bytes=len(packed), unpacked_bytes=len(content))
+    assert bench.read(packed, limits=Limits(sizes=just)).n_objects == 4000
 
 
 @pytest.mark.parametrize(

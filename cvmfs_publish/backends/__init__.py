@@ -1,0 +1,1 @@
+"""The ways to publish, behind one seam (`seam.py`)."""

@@ -1,0 +1,1 @@
+"""Making a release: recipe, clean place, bundling, and the runtime of this project."""

@@ -1,0 +1,1 @@
+"""The subcommands of `iod-publish`, one module each."""

@@ -1,0 +1,206 @@
+"""Proves a release through every way that workers may take to it: each server, plainly or through each proxy.
+
+Equal revisions prove nothing: a replica may serve a manifest whose objects it lacks. So the objects themselves are
+fetched and hashed, all of them or a sample.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import List, Optional, Sequence, Set
+
+from cvmfs_publish.exits import Exit, KitError
+from cvmfs_publish.layout import CATALOG_MARKER, MANIFEST
+from cvmfs_publish.manifest import FileEntry, ManifestInvalid, Release, parse_release
+from cvmfs_publish.repository.catalogs import Item
+from cvmfs_publish.repository.http import Absent, Route
+from cvmfs_publish.repository.reader import State, Tree, checksum, open_state, unpacked
+
+_AT_ONCE = 8
+_MOST_WAITING = 64
+"""Files in work: so memory does not grow with the release."""
+_LARGEST_MANIFEST_BYTES = 1 << 28
+_MOST_NOTES = 20
+_STATUS = ".cvmfs_status.json"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be proven."""
+
+    repository: str
+    public_key: bytes
+    tag: Optional[str] = None
+    path: str = "/"
+    now: Optional[datetime] = None
+    percent: float = 100.0
+    """How many of the files are fetched; those with a manifest, and every catalog, always."""
+
+    def takes(self, path: str) -> bool:
+        """Whether a file is in the sample: always the same ones."""
+        number = int.from_bytes(hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()[:4], "big")
+        return number < self.percent / 100.0 * 2**32
+
+
+@dataclass
+class Proof:
+    """What was found through one route."""
+
+    url: str
+    proxy: Optional[str]
+    exit: Optional[Exit] = None
+    """None if all was proven."""
+    problem: str = ""
+    state: Optional[State] = None
+    whitelist_days: float = 0.0
+    n_files: int = 0
+    size_bytes: int = 0
+    releases: List[str] = field(default_factory=list)
+    """Whose `release.json` was found, and every file found to be as it says."""
+    notes: List[str] = field(default_factory=list)
+    snapshot: str = ""
+    """When a Stratum 1 last copied the repository, as it says."""
+
+    @property
+    def revision(self) -> Optional[int]:
+        """Of the manifest; None if there is none to trust."""
+        return self.state.manifest.revision if self.state else None
+
+    def note(self, text: str) -> None:
+        """Add a remark, up to a number."""
+        if len(self.notes) < _MOST_NOTES:
+            self.notes.append(text)
+
+
+def prove(route: Route, wanted: Wanted, now: datetime) -> Proof:
+    """Check everything through one route; nothing is raised."""
+    proof = Proof(route.url, route.proxy)
+    try:
+        proof.state = open_state(route, wanted.repository, wanted.public_key, now)
+        proof.whitelist_days = proof.state.whitelist.days_left(now)
+        proof.snapshot = _snapshot(route)
+        with closing(Tree(route, proof.state.manifest, wanted.tag)) as tree:
+            _prove_tree(route, tree, wanted, proof)
+    except KitError as error:
+        proof.exit, proof.problem = error.exit, str(error)
+    finally:
+        route.close()
+    return proof
+
+
+def _snapshot(route: Route) -> str:
+    try:
+        found = json.loads(route.get(_STATUS, limit_bytes=1 << 16))
+        return str(found.get("last_snapshot", "")) if isinstance(found, dict) else ""
+    except (Absent, KitError, ValueError):
+        return ""
+
+
+class Expected:
+    """A release that lies in the tree, and which of its files have been met."""
+
+    def __init__(self, folder: str, release: Release) -> None:
+        self.folder = folder
+        self.name = release.name
+        self._files = {entry.path: entry for entry in release.files}
+        self._links = {link.path: link.target for link in release.links}
+
+    def covers(self, item: Item) -> bool:
+        """Whether the manifest should name it."""
+        inner = item.path[len(self.folder) + 1 :]
+        return item.path.startswith(f"{self.folder}/") and inner != MANIFEST and not inner.endswith(CATALOG_MARKER)
+
+    def meet(self, item: Item) -> Optional[FileEntry]:
+        """What the manifest says of a file; None for a link. Raises `KitError` CONTENT_DIFFERS."""
+        inner = item.path[len(self.folder) + 1 :]
+        if item.link is not None:
+            if self._links.pop(inner, None) != item.link:
+                raise KitError(Exit.CONTENT_DIFFERS, f"{item.path} leads to {item.link}: {MANIFEST} does not say so")
+            return None
+        entry = self._files.pop(inner, None)
+        if entry is None:
+            raise KitError(Exit.CONTENT_DIFFERS, f"{item.path} is not in {MANIFEST}")
+        return entry
+
+    def end(self) -> None:
+        """Raises `KitError` CONTENT_DIFFERS if something was not met."""
+        missing = [*self._files, *self._links]
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise KitError(Exit.CONTENT_DIFFERS, f"{self.folder}: {missing[0]}{more} of {MANIFEST} is not published")
+
+
+def _prove_tree(route: Route, tree: Tree, wanted: Wanted, proof: Proof) -> None:
+    expected = _expected(route, tree, wanted)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        waiting: Set[Future[None]] = set()
+        try:
+            for item in tree.items(wanted.path):
+                entry = next((one.meet(item) for one in expected if one.covers(item)), None)
+                _look(item, proof)
+                if item.link is None and not item.is_external and wanted.takes(item.path):
+                    proof.n_files += 1
+                    proof.size_bytes += item.size_bytes
+                    waiting.add(pool.submit(_prove_file, route, item, entry))
+                if len(waiting) >= _MOST_WAITING:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    _raise_first(done)
+            _raise_first(wait(waiting).done)
+        finally:
+            for future in waiting:
+                future.cancel()
+    for one in expected:
+        one.end()
+        proof.releases.append(one.name)
+
+
+def _prove_file(route: Route, item: Item, entry: Optional[FileEntry]) -> None:
+    found = checksum(route, item)
+    if entry is not None and (found != entry.sha256 or item.size_bytes != entry.size_bytes):
+        raise KitError(Exit.CONTENT_DIFFERS, f"{route.name}: {item.path} is not what {MANIFEST} says")
+
+
+def _raise_first(done: Set[Future[None]]) -> None:
+    for future in done:
+        future.result()
+
+
+def _look(item: Item, proof: Proof) -> None:
+    if not item.is_readable:
+        proof.note(f"{item.path} has mode {item.mode & 0o7777:04o}: jobs cannot read it")
+    if item.is_external:
+        proof.note(f"{item.path} lies outside the repository and is not proven")
+
+
+def _expected(route: Route, tree: Tree, wanted: Wanted) -> List[Expected]:
+    """The releases below the path, by their manifests; one within another's folder belongs to that one."""
+    found: List[Expected] = []
+    for item in tree.items(wanted.path):
+        folder, _, name = item.path.rpartition("/")
+        if name != MANIFEST or item.link is not None or any(folder.startswith(f"{one.folder}/") for one in found):
+            continue
+        if item.size_bytes > _LARGEST_MANIFEST_BYTES:
+            raise KitError(Exit.CONTENT_DIFFERS, f"{route.name}: {item.path} is too large to be a manifest")
+        text = b"".join(unpacked(route, stored) for stored in item.objects)
+        try:
+            found.append(Expected(folder, parse_release(text)))
+        except ManifestInvalid as error:
+            raise KitError(Exit.CONTENT_DIFFERS, f"{route.name}: {item.path}: {error}") from None
+    return found
+
+
+_WORST_FIRST = (
+    Exit.POLICY_REFUSES, Exit.TOOL_MISSING, Exit.SIGNATURE_BAD, Exit.CONTENT_DIFFERS, Exit.OBJECTS_BAD,
+    Exit.WHITELIST_EXPIRED, Exit.NOT_THERE, Exit.UNREACHABLE,
+)  # fmt: skip
+
+
+def verdict(proofs: Sequence[Proof]) -> Optional[Exit]:
+    """The worst that was found; None if all is proven everywhere."""
+    found = {proof.exit for proof in proofs}
+    return next((one for one in _WORST_FIRST if one in found), None)

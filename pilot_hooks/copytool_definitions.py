@@ -1,0 +1,3 @@
+"""Where log files go on storage: as for `generic`."""
+
+from pilot.user.generic.copytool_definitions import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""Proxies: as for `generic`."""
+
+from pilot.user.generic.proxy import *  # noqa: F403

@@ -1,0 +1,86 @@
+"""Who runs jobs: the seam, and which adapter serves which backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from submitter.jobs import Job, Part
+from submitter.settings import BackendName, Folders, Settings
+from submitter.state import Store
+
+UNIT_STATES = ("waiting", "running", "done", "empty", "failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitState:
+    """What is known of one unit."""
+
+    id: str
+    state: str = "waiting"
+    """One of `UNIT_STATES`."""
+    progress: float | None = None
+    """Of a running one, 0 to 1."""
+    eta_s: float | None = None
+    """Of a running one: seconds left."""
+    failure: str = ""
+    """Name of the row of the exit-code table."""
+    reason: str = ""
+    """In one sentence."""
+    attempts: int = 0
+    where: str = ""
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    link: str = ""
+    """Page of the job that makes it."""
+    log: str = ""
+    """Folder or page of its logs."""
+
+
+class Backend(Protocol):
+    """Runs jobs, or has them run. Methods raise `IodError`."""
+
+    def hand_over(self, job: Job, selects: Iterable[str]) -> None:
+        """Begin with a job; `selects` are its pieces, empty for one piece. What was handed over already stays so."""
+
+    def dry_run(self, job: Job, selects: Iterable[str]) -> list[dict[str, object]]:
+        """What `hand_over` would send, as documents for a person to read."""
+
+    def refresh(self, jobs: Sequence[Job]) -> None:
+        """Renew what the state file says of these jobs."""
+
+    def kill(self, job: Job) -> None:
+        """End a job; its finished units stay."""
+
+    def rerun(self, job: Job, *, failed_only: bool) -> None:
+        """Begin again with what is missing."""
+
+    def units(self, job: Job, parts: Sequence[Part]) -> dict[str, UnitState]:
+        """What the backend itself knows of units, by id; what it does not name is waiting, or done elsewhere."""
+
+    def logs(self, job: Job, unit: str | None) -> list[str]:
+        """Files or pages with what a job, or one of its units, printed: the one to look at first, first."""
+
+    def tend(self, jobs: Sequence[Job]) -> list[str]:
+        """What somebody who watches does beyond `refresh`: submit again what nobody else would. Lines that say so."""
+
+    def find(self, job: Job) -> None:
+        """Remember parts of a job of which only the backend knows."""
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+
+    def links(self, job: Job, parts: Sequence[Part]) -> list[str]:
+        """Pages about the job."""
+
+
+def backend_for(name: BackendName, store: Store, folders: Folders, settings: Settings) -> Backend:
+    """The adapter of that name."""
+    if name == "local":
+        from submitter.local.backend import LocalBackend
+
+        return LocalBackend(store, folders)
+    from submitter.panda.backend import open_panda_backend
+
+    return open_panda_backend(name, store, folders, settings)

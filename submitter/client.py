@@ -1,0 +1,260 @@
+"""Everything that `iod` can do, for programs: the command line uses it, and so may others. It prints nothing.
+
+    from submitter import Client
+
+    with Client() as client:
+        report = client.check(client.draft("job.json"))
+        job = client.submit(report)
+        print(client.status(job.name).state)
+
+All methods raise `IodError`, whose `row` says what kind of trouble it is. One client serves one thread at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from submitter.jobs import State
+from submitter.settings import BACKENDS, BackendName, Folders, Settings, load_settings
+from submitter.troubles import IodError, Trouble
+
+if TYPE_CHECKING:
+    from submitter.backends import Backend
+    from submitter.check_report import CheckReport
+    from submitter.credentials import Credential
+    from submitter.drafts import Draft, Wishes
+    from submitter.jobs import Job
+    from submitter.prepare import Options
+    from submitter.state import Line, Store
+    from submitter.status import JobStatus
+    from submitter.submission import Accepted
+    from submitter.sync import Found
+
+
+def _silent(_line: str) -> None:
+    """Nobody listens."""
+
+
+class Client:
+    """A user's jobs. To be closed, or used in a `with`."""
+
+    def __init__(self, folders: Folders | None = None, settings: Settings | None = None) -> None:
+        self.folders = folders or Folders()
+        self._settings = settings
+        self._store: Store | None = None
+        self._backends: dict[BackendName, Backend] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let everything go; jobs go on."""
+        for backend in self._backends.values():
+            backend.close()
+        self._backends.clear()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    @property
+    def settings(self) -> Settings:
+        """The user's configuration, read once."""
+        if self._settings is None:
+            self._settings = load_settings(self.folders.settings)
+        return self._settings
+
+    @property
+    def store(self) -> Store:
+        """The file of jobs, opened when it is needed."""
+        if self._store is None:
+            from submitter.state import Store
+
+            self.folders.prepare()
+            self._store = Store(self.folders.database)
+        return self._store
+
+    # ------------------------------------------------------------ before a job
+    def draft(self, job: str | Mapping[str, object] | None = None, wishes: Wishes | None = None) -> Draft:
+        """A request: of a job file, `-`, a `data:` URL or a job spec as an object, with what is wished instead."""
+        from submitter.drafts import Wishes, make_draft, make_draft_of
+
+        with _as_iod_error():
+            if isinstance(job, Mapping):
+                return make_draft_of(dict(job), wishes or Wishes(), self.settings)
+            return make_draft(job, wishes or Wishes(), self.settings)
+
+    def check(self, draft: Draft, options: Options | None = None) -> CheckReport:
+        """What the request means, costs and lacks; writes nothing."""
+        from submitter.check import check
+        from submitter.prepare import Options, prepare
+
+        with _as_iod_error():
+            question = prepare(draft, options or Options(), self.settings)
+            return check(question, self.settings, self.folders)
+
+    # ------------------------------------------------------------ a job
+    def submit(
+        self, report: CheckReport, *, key: str | None = None, again: bool = False, tell: Callable[[str], None] = _silent
+    ) -> Accepted:
+        """Submit what was checked. With a `key` that was used before: the job that it belongs to.
+
+        `again` submits the same request once more. `tell` hears of what takes time.
+        """
+        from submitter.submission import accept
+
+        with _as_iod_error():
+            accepted = accept(self.store, report, key=key, again=again, tell=tell)
+            backend = self.backend(accepted.job)
+            backend.hand_over(accepted.job, report.selects())
+        return replace(accepted, job=self.store.job(accepted.job.name))
+
+    def dry_run(self, report: CheckReport) -> list[dict[str, object]]:
+        """What `submit` would send, for people to read; the number in the name is a guess."""
+        from submitter.submission import rehearse
+
+        with _as_iod_error():
+            job = rehearse(self.store, report)
+            return self.backend(job).dry_run(job, report.selects())
+
+    def earlier(self, report: CheckReport) -> list[Job]:
+        """Jobs that asked for the same before, the last first."""
+        from submitter.submission import earlier
+
+        return earlier(self.store, report)
+
+    def jobs(self) -> list[Line]:
+        """All jobs, the last first, as they were when last seen."""
+        return self.store.overview()
+
+    def job(self, name: str) -> Job:
+        """One job."""
+        return self.store.job(name)
+
+    def refresh(self, jobs: Sequence[Job] | None = None) -> list[str]:
+        """Renew what is known of these jobs, or of all that are not over; who could not be asked."""
+        notes = []
+        for name in BACKENDS:
+            some = [job for job in jobs if job.backend == name] if jobs is not None else self.store.active(name)
+            some = [job for job in some if not job.state.over]
+            if not some:
+                continue
+            try:
+                with _as_iod_error():
+                    self._backend(name).refresh(some)
+            except IodError as error:
+                notes.append(f"{name}: {error}")
+        return notes
+
+    def status(self, name: str, *, name_units: bool | None = None) -> JobStatus:
+        """Everything about one job."""
+        from submitter.status import status_of
+
+        notes = self.refresh([self.store.job(name)])
+        job = self.store.job(name)
+        with _as_iod_error():
+            found = status_of(job, self.store, self.backend(job), name_units=name_units)
+        return replace(found, notes=[*notes, *found.notes])
+
+    def rerun(self, name: str, *, failed_only: bool = False) -> Job:
+        """Make what is missing of a job that is over; its images stay where they are."""
+        job = self.store.job(name)
+        self.refresh([job])
+        job = self.store.job(name)
+        if job.state is State.DONE:
+            raise IodError(Trouble.NOT_POSSIBLE, f"{name} is done: nothing is missing")
+        with _as_iod_error():
+            self.backend(job).rerun(job, failed_only=failed_only)
+        return self.store.job(name)
+
+    def sync(self, bases: Sequence[str] = (), *, user: str | None = None, site: str | None = None) -> Found:
+        """Learn of jobs that stand at output bases and are not known here."""
+        from submitter.sync import Sync
+
+        with _as_iod_error():
+            found, jobs = Sync(self.store, self.settings).run(bases, user, site)
+        notes = list(found.notes)
+        for job in jobs:
+            try:
+                with _as_iod_error():
+                    self.backend(job).find(job)
+            except IodError as error:
+                notes.append(f"{job.name}: {error}")
+        return replace(found, notes=[*notes, *self.refresh(jobs)])
+
+    def login(self, tell: Callable[[str], None], *, site: str | None = None) -> Credential:
+        """Get a token for PanDA; `tell` hears where the user has to sign in."""
+        from submitter.credentials import credential_for
+        from submitter.panda.gateway import Gateway, server_of
+        from transformation.wiring import open_site
+
+        settings = self.settings.panda
+        self.folders.prepare()
+        with _as_iod_error():
+            server = server_of(open_site(site or self.settings.site), settings)
+            gateway = Gateway(server, settings, self.folders)
+            try:
+                gateway.log_in(tell)
+            finally:
+                gateway.close()
+        credential = credential_for(settings, self.folders)
+        if credential is None:
+            raise IodError(Trouble.CREDENTIAL_MISSING, f"{server} gave a token, but it was not kept")
+        return credential
+
+    def tend(self) -> list[str]:
+        """Renew all that is not over, and submit again what PanDA would not; what was done."""
+        lines = []
+        for name in BACKENDS:
+            jobs = self.store.tended(name)
+            if jobs:
+                with _as_iod_error():
+                    lines += self._backend(name).tend(jobs)
+        return lines
+
+    def kill(self, name: str) -> Job:
+        """End a job; its finished units stay."""
+        job = self.store.job(name)
+        if job.state.over:
+            raise IodError(Trouble.NOT_POSSIBLE, f"{name} is {job.state} already")
+        with _as_iod_error():
+            self.backend(job).kill(job)
+        return self.store.job(name)
+
+    def logs(self, name: str, unit: str | None = None) -> list[str]:
+        """Files or pages with what a job, or a unit, printed."""
+        job = self.store.job(name)
+        with _as_iod_error():
+            return self.backend(job).logs(job, unit)
+
+    def backend(self, job: Job) -> Backend:
+        """Who runs the job."""
+        return self._backend(job.backend)
+
+    def _backend(self, name: BackendName) -> Backend:
+        from submitter.backends import backend_for
+
+        if name not in self._backends:
+            self._backends[name] = backend_for(name, self.store, self.folders, self.settings)
+        return self._backends[name]
+
+
+class _as_iod_error:  # noqa: N801 - reads as the words it stands for
+    """Failures of the parts that `lsst-trf` shares with us, as ours."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        from transformation.model.failures import JobError
+        from transformation.ports import StorageError
+
+        if isinstance(error, JobError):
+            raise IodError(error.failed.failure, error.failed.detail) from None
+        if isinstance(error, StorageError):
+            raise IodError(error.failure, error.detail) from None

@@ -1,0 +1,1 @@
+"""The commands of `iod`, one module each; `submitter.cli` lists them."""

@@ -1,0 +1,58 @@
+"""Make what is missing of a job that is over, or submit it again with changes. Images that are there stay."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+import msgspec
+
+from submitter.client import Client
+from submitter.commands import submit
+from submitter.commands.names import complete_names
+from submitter.jobs import Job
+from submitter.local.launch import run_in_foreground
+from submitter.prepare import Options
+from submitter.screen import Screen
+from submitter.troubles import IodError, Trouble
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """See `submitter.cli`."""
+    complete_names(parser.add_argument("name", metavar="NAME", help="the job"))
+    parser.add_argument("--failed", action="store_true", help="only units that failed, not those nobody began with")
+    parser.add_argument("--edit", action="store_true", help="change the request in $EDITOR; it becomes a new job")
+    parser.add_argument("--yes", action="store_true", help="answer all questions with yes")
+    parser.add_argument("--json", action="store_true", help="one JSON document; nothing is asked")
+
+
+def run(client: Client, parsed: Namespace, screen: Screen) -> int:
+    """The exit code."""
+    if parsed.edit:
+        return _edit(client, client.job(parsed.name), parsed, screen)
+    job = client.rerun(parsed.name, failed_only=parsed.failed)
+    if screen.as_json:
+        screen.emit({"schema_version": 1, "name": job.name, "state": job.state})
+    screen.say(f"{screen.style(job.name, 'bold')} goes on; `iod status {job.name}` says how")
+    return 0
+
+
+def _edit(client: Client, job: Job, parsed: Namespace, screen: Screen) -> int:
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if not editor:
+        raise IodError(Trouble.NOT_POSSIBLE, "neither VISUAL nor EDITOR says which editor to use")
+    document = {**msgspec.json.decode(job.spec), "name": client.settings.name}
+    before = msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+    with tempfile.TemporaryDirectory(prefix="iod-edit-") as folder:
+        path = Path(folder) / "job.json"
+        path.write_bytes(before)
+        if run_in_foreground([*shlex.split(editor), str(path)]) != 0:
+            raise IodError(Trouble.NOT_CONFIRMED, f"{editor} ended with an error")
+        if path.read_bytes() == before:
+            raise IodError(Trouble.NOT_CONFIRMED, "nothing was changed")
+        draft = client.draft(str(path))
+    options = Options(site=job.site, backend=job.backend, queue=job.queue or None)
+    return submit.submit(client, client.check(draft, options), screen, key=None, yes=parsed.yes)

@@ -1,0 +1,154 @@
+"""Where and how a request would run: site, backend, destination, release and the size of a job. Looks at no catalog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from site_configs.load import expand
+from site_configs.schema import Queue, Site
+from submitter.camera import Camera, open_camera
+from submitter.drafts import Draft
+from submitter.jobs import Share
+from submitter.settings import BackendName, Settings
+from submitter.troubles import IodError, Trouble
+from submitter.work import Slot, share_for
+from transformation.locations import Kind, kind_of, local_path
+from transformation.resources import Cgroup, affinity_cores, decide_share, read_cgroup, units_at_once
+from transformation.wiring import open_site
+
+_FOLDER_AT_HOME = "imsim-on-demand"
+_SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a request is to run, as far as somebody said so."""
+
+    site: str | None = None
+    backend: BackendName | None = None
+    queue: str | None = None
+    cores: int | None = None
+    memory_mb: int | None = None
+    deep: bool = False
+    """Read all catalogs to their ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A request and the place where it would run: what a check is asked about."""
+
+    draft: Draft
+    site: Site
+    site_name: str
+    """As the user wrote it: a name, or the absolute path of a file."""
+    backend: BackendName
+    queue: Queue | None
+    base: str
+    """Output base."""
+    camera: Camera
+    share: Share
+    """Of one start of `lsst-trf`."""
+    hands: int
+    """Units at once in it; 0 if its memory is too small for one."""
+    slot: Slot | None
+    """How long one may last; None where the request goes in one piece."""
+    deep: bool = False
+
+
+def prepare(draft: Draft, options: Options, settings: Settings) -> Question:
+    """Decide all that follows from request, options and configuration. Raises `JobError`, `IodError`."""
+    name = options.site or settings.site
+    site_name = str(Path(name).absolute()) if name.endswith(".toml") else name
+    site = open_site(site_name)
+    backend = _backend(options, settings, site)
+    camera = open_camera(draft.spec.release, site, runs_here=backend == "local")
+    base = _base(draft, settings, site)
+    output = msgspec.structs.replace(draft.spec.output, base=base)
+    spec = msgspec.structs.replace(draft.spec, output=output, release=camera.name)
+    here = backend == "local"
+    queue = None if here else _queue(options, site)
+    share, hands = _local_share(options, settings, site, camera) if here else _panda_share(options, queue, camera)
+    return Question(
+        draft=replace(draft, spec=spec),
+        site=site,
+        site_name=site_name,
+        backend=backend,
+        queue=queue,
+        base=base,
+        camera=camera,
+        share=share,
+        hands=hands,
+        slot=None if here else _slot(settings, queue, share, hands),
+        deep=options.deep,
+    )
+
+
+def _backend(options: Options, settings: Settings, site: Site) -> BackendName:
+    if options.backend is not None:
+        return options.backend
+    if site.name == "local" or not site.panda.queues:
+        return "local"
+    return settings.backend or "panda"
+
+
+def _base(draft: Draft, settings: Settings, site: Site) -> str:
+    """Output base: the spec's, the user's, the site's, or a folder at home."""
+    wanted = draft.spec.output.base
+    if wanted is not None:
+        base = wanted if isinstance(wanted, str) else wanted[0]
+    elif settings.output is not None:
+        base = expand(settings.output)
+    else:
+        base = expand(site.storage.bases[0]) if site.storage.bases else str(Path.home() / _FOLDER_AT_HOME)
+    return str(local_path(base, Path.cwd()).resolve()) if kind_of(base) is Kind.FILE else base
+
+
+def _queue(options: Options, site: Site) -> Queue | None:
+    """The queue that is asked for, else the first that takes jobs, else any."""
+    queues = site.panda.queues
+    if options.queue is None:
+        return next((one for one in queues if one.status != "offline"), queues[0] if queues else None)
+    for queue in queues:
+        if queue.name == options.queue:
+            return queue
+    known = ", ".join(queue.name for queue in queues) or "none"
+    raise IodError(Trouble.SITE_CLOSED, f"site {site.name} has no queue '{options.queue}'; it has {known}")
+
+
+def _local_share(options: Options, settings: Settings, site: Site, camera: Camera) -> tuple[Share, int]:
+    """Jobs that run side by side here share the cores, and each gets its part of the memory."""
+    local = settings.local
+    machine = decide_share(
+        asked_cores=options.cores or local.cores,
+        asked_memory_mb=options.memory_mb or local.memory_mb,
+        cgroup=Cgroup() if options.memory_mb else read_cgroup(),
+        site_cores=site.worker.cores,
+        site_memory_mb=site.worker.memory_mb,
+        affinity_cores=affinity_cores(),
+    )
+    share = Share(cores=options.cores or local.cores, memory_mb=options.memory_mb or local.memory_mb)
+    return share, units_at_once(machine, unit_memory_bytes=camera.needs.memory_bytes)
+
+
+def _panda_share(options: Options, queue: Queue | None, camera: Camera) -> tuple[Share, int]:
+    return share_for(
+        cores=options.cores or (queue.cores if queue else 1),
+        memory_mb=options.memory_mb,
+        most_memory_mb=queue.memory_mb if queue else None,
+        unit_bytes=camera.needs.memory_bytes,
+    )
+
+
+def _slot(settings: Settings, queue: Queue | None, share: Share, hands: int) -> Slot:
+    least_h, most_h = settings.panda.least_job_hours, settings.panda.most_job_hours
+    if queue is not None and queue.max_wall_hours is not None:
+        most_h = min(most_h, queue.max_wall_hours)
+    return Slot(
+        share=share,
+        hands=max(1, hands),
+        least_s=min(least_h, most_h) * _SECONDS_PER_HOUR,
+        most_s=most_h * _SECONDS_PER_HOUR,
+    )

@@ -1,0 +1,3 @@
+"""As for `generic`."""
+
+from pilot.user.generic.cpu import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""As for `generic`."""
+
+from pilot.user.generic.jobdata import *  # noqa: F403

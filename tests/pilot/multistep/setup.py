@@ -1,0 +1,3 @@
+"""As for `generic`."""
+
+from pilot.user.generic.setup import *  # noqa: F403

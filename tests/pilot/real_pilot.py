@@ -1,0 +1,311 @@
+"""Runs the PanDA pilot of PyPI, fed a job from a file, with nothing fetched from anywhere.
+
+Always in a PID namespace of its own: the pilot's `kill_orphans` (pilot/util/processes.py) ends every process of the
+same user whose parent is process 1, other people's included. What it costs is mostly waiting: 3 s until a job's final
+state is known, up to two minutes for some kinds of failure. So tests start their pilots together, and end each as soon
+as it has said its last word.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from pilot_hooks.core.carry import install
+from site_configs.cli import main as iod_site
+
+ROOT = Path(__file__).parents[2]
+VERSION = "3.7.0.36"
+NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+TRANSFORMATION = ROOT / "transformation/lsst-trf.sh"
+ALLOWED_BASE = "https://storage.googleapis.com/drp-us-central1-containers"
+"""The pilot checks a transformation's URL against a list; with HARVESTER_WORKDIR nothing is fetched from there."""
+BIN = Path(sys.executable).parent
+PANDA_ID = "1234567"
+LOG = "imsim.log.tgz"
+LIMIT_S = 280
+"""After so long a pilot is given up."""
+PILOT = r"\S*python\S* pilot\.py "
+PAYLOAD = r"\S*python\S* \S*/bin/lsst-trf run "
+_FINAL = frozenset({"finished", "failed", "holding"})
+
+Job = dict[str, object]
+
+
+class NoPilot(Exception):
+    """It cannot be run here; `str()` says why."""
+
+
+def why_not() -> str:
+    """Why no pilot may run on this machine; empty if one may."""
+    done = subprocess.run([*NAMESPACE, "true"], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else f"no PID namespace to be had: {done.stderr.strip() or done.returncode}"
+
+
+def pilot_source() -> Path:
+    """The unpacked source of the pilot, from PyPI, kept in `.cache`. Raises `NoPilot`."""
+    cache = ROOT / ".cache/pilot"
+    cache.mkdir(parents=True, exist_ok=True)
+    source = cache / f"panda-pilot-{VERSION}"
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not source.exists():
+            _fetch(cache)
+    return source
+
+
+def _fetch(cache: Path) -> None:
+    archive = cache / f"panda-pilot-{VERSION}.tar.gz"
+    if not archive.exists():
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+        command += ["--disable-pip-version-check", "--dest", str(cache), f"panda-pilot=={VERSION}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise NoPilot(f"panda-pilot {VERSION} cannot be had from PyPI: {done.stderr.strip()[-200:]}")
+    unpacked = cache / "unpacked"
+    shutil.rmtree(unpacked, ignore_errors=True)
+    shutil.unpack_archive(archive, unpacked, filter="data")
+    (unpacked / archive.name.removesuffix(".tar.gz")).rename(cache / f"panda-pilot-{VERSION}")
+
+
+@dataclass(slots=True, kw_only=True)
+class Pilot:
+    """One pilot with one job, in a folder of its own."""
+
+    folder: Path
+    site: Path
+    """Site file: everything that the pilot is told comes from `iod-site export` of it."""
+    user: str = "generic"
+    """`--pilot-user`."""
+    parameters: str
+    """`jobPars`: text for a shell, as PanDA passes it."""
+    transformation: Path = TRANSFORMATION
+    fields: Mapping[str, object] = field(default_factory=dict)
+    """Other fields of the job."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Other values in `pilot.cfg`, to make its clocks run faster."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ("--cleanup", "False")
+    act: Callable[[Pilot], None] | None = None
+    """What happens to it while it runs, at its own time: tests look at one pilot after the other."""
+    layout_s: float = 0.0
+    """How long it took to lay everything out."""
+    _actor: Future[None] | None = None
+    _process: subprocess.Popen[bytes] | None = None
+
+    # -- where things are
+
+    @property
+    def home(self) -> Path:
+        """The pilot's own work folder."""
+        return next(iter((self.folder / "run/work").glob("PanDA_Pilot3_*")), self.folder / "run/work/none")
+
+    @property
+    def workdir(self) -> Path:
+        """The job's."""
+        return self.home / f"PanDA_Pilot-{PANDA_ID}"
+
+    @property
+    def logs(self) -> Path:
+        """Where log tarballs are staged out to."""
+        return self.folder / "logs"
+
+    def log_tarball(self) -> Path:
+        """The one of this job."""
+        return next(self.logs.rglob(LOG))
+
+    def heartbeat(self) -> dict[str, Any]:
+        """What the pilot would have told the server last."""
+        with suppress(OSError, ValueError):
+            return dict(json.loads((self.home / "heartbeat.json").read_text()))
+        return {}
+
+    def metadata(self) -> dict[str, Any]:
+        """The job report that went to the server with it."""
+        return dict(json.loads(self.heartbeat()["metaData"]))
+
+    def events(self) -> list[dict[str, Any]]:
+        """The job's journal, whole lines only."""
+        with suppress(OSError):
+            lines = (self.workdir / "journal.jsonl").read_text().splitlines(keepends=True)
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        return []
+
+    @property
+    def committed(self) -> int:
+        """How many units are, so far."""
+        return sum(event["event"] == "unit_committed" for event in self.events())
+
+    def file(self, name: str) -> str:
+        """A file of the job's work folder, empty if it is not there."""
+        with suppress(OSError):
+            return (self.workdir / name).read_text(errors="replace")
+        return ""
+
+    def said(self) -> str:
+        """All that the pilot said; its log file begins anew after each job."""
+        with suppress(OSError):
+            return (self.folder / "output").read_text(errors="replace")
+        return ""
+
+    # -- life
+
+    def start(self) -> Pilot:
+        """Lay everything out and start it; returns at once."""
+        begun = time.monotonic()
+        run = self.folder / "run"
+        shutil.copytree(pilot_source(), run, ignore=shutil.ignore_patterns("test", "*.egg-info"))
+        for name in ("work", "hw"):
+            (run / name).mkdir()
+        shutil.copy(self.transformation, run / "hw" / self.transformation.name)
+        install(run)
+        shutil.copytree(Path(__file__).with_name("multistep"), run / "pilot/user/multistep")
+        queue = self._export()
+        (run / "pandaJobData.out").write_text(urllib.parse.urlencode(self._job()))
+        command = [*NAMESPACE, "timeout", "-k", "10", str(LIMIT_S), sys.executable, "pilot.py"]
+        command += ["--pilot-user", self.user, "-a", str(run / "work"), "-j", "test", "-q", queue["nickname"]]
+        command += ["-w", "generic", "-i", "PR", "-t", "-z", "-d", "--use-rucio-traces", "False", "-v", "1"]
+        command += ["--url", "http://127.0.0.1", "-p", "25090", *self.options]
+        self.layout_s = time.monotonic() - begun
+        with (self.folder / "output").open("wb") as output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=run,
+                env=self._environment(queue),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        if self.act is not None:
+            self._actor = Future()
+            threading.Thread(target=self._do, args=(self.act, self._actor), daemon=True).start()
+        return self
+
+    def _do(self, act: Callable[[Pilot], None], actor: Future[None]) -> None:
+        try:
+            act(self)
+        except BaseException as error:  # noqa: BLE001 - the test is to see it
+            actor.set_exception(error)
+        else:
+            actor.set_result(None)
+
+    def wait_for(self, what: str, seen: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
+        """Until something is so; fails if the pilot ends before, or takes too long."""
+        end = time.monotonic() + limit_s
+        while not seen():
+            over = self._process is None or self._process.poll() is not None
+            assert not (over and not seen()), f"the pilot ended before {what}: {self.said()[-3000:]}"
+            assert time.monotonic() < end, f"waited {limit_s} s for {what}: {self.said()[-3000:]}"
+            time.sleep(0.05)
+
+    def outcome(self) -> dict[str, Any]:
+        """The final message to the server; the pilot is ended once it is known."""
+        if self._actor is not None:
+            self._actor.result(LIMIT_S)
+        self.wait_for("the final state", lambda: self.heartbeat().get("state") in _FINAL)
+        self.end()
+        return self.heartbeat()
+
+    def end(self) -> None:
+        """End it and all it has started: the namespace goes with its first process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pids(self, expression: str) -> list[int]:
+        """Processes in the pilot's namespace, by our numbers, whose command line begins as the expression says."""
+        assert self._process is not None
+        found, todo = [], [self._process.pid]
+        while todo:
+            pid = todo.pop()
+            with suppress(OSError):
+                for thread in Path(f"/proc/{pid}/task").iterdir():  # each knows only its own children
+                    todo += [int(child) for child in (thread / "children").read_text().split()]
+                line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if re.match(expression, line):
+                    found.append(pid)
+        return found
+
+    def signal(self, expression: str, number: signal.Signals) -> None:
+        """Send a signal to the process of the namespace whose command line begins so: `PILOT` or `PAYLOAD`."""
+        # Between fork and exec a child looks like its parent, but is younger.
+        os.kill(min(self.pids(expression)), number)
+
+    # -- what it is told
+
+    def _export(self) -> dict[str, Any]:
+        """Its cache and settings, from the site file alone; the queue."""
+        cache = self.folder / "cache"
+        command = ["export", str(self.site), "--to", "pilot", "--out", str(cache), "--base", str(self.logs)]
+        with redirect_stdout(StringIO()):
+            exit_code = iod_site([*command, "--update-sleep", "5", "--server", "http://127.0.0.1:25090"])
+        assert exit_code == 0
+        settings = (cache / "pilot.cfg").read_text()
+        for name, value in self.settings.items():
+            settings, found = re.subn(rf"(?m)^{name}:.*$", f"{name}: {value}", settings)
+            assert found == 1, f"pilot.cfg has no {name}"
+        (cache / "pilot.cfg").write_text(settings)
+        self.logs.mkdir()
+        return dict(json.loads((cache / "queuedata.json").read_text()))
+
+    def _job(self) -> Job:
+        """As the server's dispatcher gives it (`pandaserver/jobdispatcher/Protocol.py`), one log file and no output."""
+        return {
+            "PandaID": PANDA_ID,
+            "taskID": "77",
+            "jobDefinitionID": "42",
+            "jobsetID": "NULL",
+            "jobName": "imsim.test",
+            "transformation": f"{ALLOWED_BASE}/{self.transformation.name}",
+            "jobPars": self.parameters,
+            "prodSourceLabel": "test",
+            "processingType": "imsim",
+            "attemptNr": 1,
+            "coreCount": 2,
+            "inFiles": "",
+            "outFiles": LOG,
+            "logFile": LOG,
+            "logGUID": "11111111-2222-3333-4444-555555555555",
+            "scopeLog": "panda",
+            "scopeOut": "panda",
+            "ddmEndPointOut": f"{_log_storage(self.folder / 'cache')}",
+            "realDatasets": "imsim.test",
+            "destinationDblock": "imsim.test",
+            "swRelease": "NULL",
+            "homepackage": "NULL",
+            "cmtConfig": "NULL",
+            **self.fields,
+        }
+
+    def _environment(self, queue: Mapping[str, Any]) -> dict[str, str]:
+        """As the pilot wrapper leaves it: the queue's `environ` is exported."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
+        exported = dict(word.split("=", 1) for word in shlex.split(queue["environ"]))
+        own = {
+            "HARVESTER_PILOT_CONFIG": str(self.folder / "cache/pilot.cfg"),
+            "HARVESTER_WORKDIR": str(self.folder / "run/hw"),
+            "PILOT_NOKILL": "1",
+        }
+        return {**kept, **exported, **own, **self.environment}
+
+
+def _log_storage(cache: Path) -> str:
+    return str(next(iter(json.loads((cache / "cric_ddmendpoints.json").read_text()))))

@@ -1,0 +1,76 @@
+"""What goes into the commit of a unit besides its files, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from transformation.model.failures import Failed
+from transformation.model.manifest import Measured, UnitManifest
+from transformation.standing import Sealed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a manifest says besides the files: which request is answered, by which attempt, at what cost."""
+
+    digest: str
+    """sha256 of the request, 64 hex digits."""
+    attempt: int
+    request: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, str | int] = field(default_factory=dict)
+    """release, PanDA ids; job and user are added from the place."""
+    notes: tuple[str, ...] = ()
+    measured: Measured = field(default_factory=Measured)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """One upload of one file."""
+
+    name: str
+    """Final name of the file."""
+    url: str
+    size_bytes: int
+    wall_s: float
+    failed: Failed | None = None
+    """What went wrong; None if the storage holds what was sent."""
+
+    @property
+    def problem(self) -> str:
+        """The same in one sentence; empty if nothing."""
+        return self.failed.detail if self.failed else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The files of this attempt are the unit's."""
+
+    sealed: Sealed
+
+    @property
+    def manifest(self) -> UnitManifest:
+        """What stands."""
+        return self.sealed.manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """Another attempt at the same request was faster: its files are the unit's, ours are gone."""
+
+    sealed: Sealed
+
+    @property
+    def manifest(self) -> UnitManifest:
+        """What stands."""
+        return self.sealed.manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """The unit belongs to another destination: nothing of ours is left here."""
+
+    address: str
+
+
+Outcome = Committed | Adopted | Elsewhere | Failed
