@@ -110,8 +110,13 @@ class Client:
 
         with _as_iod_error():
             accepted = accept(self.store, report, key=key, again=again, tell=tell)
-            backend = self.backend(accepted.job)
-            backend.hand_over(accepted.job, report.selects())
+        name = accepted.job.name
+        try:
+            with _as_iod_error():
+                self.backend(accepted.job).hand_over(accepted.job, report.selects())
+        except IodError as error:
+            detail = f"{error.detail}; {name} is remembered, `iod rerun {name}` hands it over"
+            raise IodError(error.row, detail) from None
         return replace(accepted, job=self.store.job(accepted.job.name))
 
     def dry_run(self, report: CheckReport) -> list[dict[str, object]]:

@@ -65,6 +65,8 @@ class ClassicBackend(PandaBackend):
         parts = [part for part in self.store.parts(job.id) if not part.replaced]
         if any(not part.state.over for part in parts):
             raise IodError(Trouble.NOT_POSSIBLE, f"{job.name} is {job.state}")
+        if not parts:
+            self.hand_over(job, self.missing_selects(job, self.done_units(job)))
         wanted = {State.FAILED, State.PARTIAL} if failed_only else {State.FAILED, State.PARTIAL, State.KILLED}
         self._submit_again(job, [part for part in parts if part.state in wanted])
 

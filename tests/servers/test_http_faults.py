@@ -315,26 +315,26 @@ def test_a_broken_download_is_tidied_away(
 # -- creating a file that nobody else creates
 
 
-@pytest.mark.parametrize("died", ["before its claim", "holding the claim", "when it was done"])
+@pytest.mark.parametrize("died", ["before its slot", "in the slot", "when it was done"])
 def test_a_writer_that_died_blocks_nobody(door: XRootDServer, open_storage: OpenStorage, died: str) -> None:
     storage, base = open_storage(), f"{door.http_url}/died-{time.monotonic_ns()}"
     folder = door.store / base.rpartition("/")[2]
     assert storage.create(f"{base}/other", b"x")
-    if died == "holding the claim":
-        storage.create(f"{base}/.f.claim/dead", b"of the dead")
-    elif died == "before its claim":
+    if died == "in the slot":
+        storage.create(f"{base}/.f.slot/dead", b"of the dead")
+    elif died == "before its slot":
         storage.create(f"{base}/.f.dead.new/dead", b"of the dead")
     else:
         assert storage.create(f"{base}/f", b"of the dead")
-        storage.create(f"{base}/.f.claim/x", b"x")
-        storage.delete(f"{base}/.f.claim/x")
-    assert storage.create(f"{base}/f", b"of the living") is (died == "before its claim")
+        storage.create(f"{base}/.f.slot/x", b"x")
+        storage.delete(f"{base}/.f.slot/x")
+    assert storage.create(f"{base}/f", b"of the living") is (died == "before its slot")
     assert storage.read(f"{base}/f", limit_bytes=100) == (
-        b"of the living" if died == "before its claim" else b"of the dead"
+        b"of the living" if died == "before its slot" else b"of the dead"
     )
     storage.delete(f"{base}/f")
     assert storage.create(f"{base}/f", b"again")
-    assert not (folder / ".f.claim").exists()
+    assert not (folder / ".f.slot").exists()
 
 
 def test_two_storages_create_one_file(door: XRootDServer, open_storage: OpenStorage) -> None:
@@ -591,7 +591,7 @@ def test_a_folder_is_not_deleted(door: XRootDServer, open_storage: OpenStorage, 
 
 
 def test_who_keeps_to_the_book_is_not_called_exclusive(open_storage: OpenStorage, tmp_path: Path) -> None:
-    """Because it removes a folder with all that is in it, and with it somebody's claim."""
+    """Because it removes a folder with all that is in it, and with it somebody's slot."""
     (tmp_path / "store").mkdir()
     server = WebDavServer(tmp_path / "store")
     try:

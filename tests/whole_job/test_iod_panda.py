@@ -1,20 +1,281 @@
-"""Requests through the real panda-client to a stand-in server, and what its pilots make of them."""
+"""Requests through the real panda-client to a stand-in for the server, and what its pilots make of them."""
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from tests.panda_stub.pilot import run_task
-from tests.panda_stub.server import PandaStub
+import pytest
+
+from submitter.client import Client
+from submitter.drafts import Wishes
+from submitter.jobs import Job
+from submitter.prepare import Options
+from submitter.settings import BackendName, Folders, PandaSettings, Settings
+from submitter.troubles import IodError
+from tests.panda_stub.pilot import run_job, run_task
+from tests.panda_stub.server import TOKEN, PandaStub
+from tests.whole_job.bench import Bench
 from tests.whole_job.iod import Iod
+from tests.whole_job.sky import one_star
+
+UNITS = ["v4242-R22_S11-E000", "v4242-R22_S12-E000"]
 
 
-def test_a_request_becomes_a_task_that_makes_its_images(iod: Iod, panda: PandaStub, tmp_path: Path) -> None:
-    iod.use_panda(panda)
-    iod.bench.spec()
-    job = iod.submit("--sensors", "R22_S1[12]", "--backend", "panda")
+@pytest.fixture
+def client(bench: Bench, panda: PandaStub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """With a token, a catalog, and a short patience for the server."""
+    for name in ("PANDA_URL_SSL", "PANDA_AUTH", "PANDA_AUTH_VO", "PANDA_CONFIG_ROOT", "PANDA_AUTH_ID_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("IOD_RELEASES", str(bench.release.parent))
+    monkeypatch.chdir(bench.folder)
+    bench.write("sky.txt", one_star(["R22_S11", "R22_S12"]))
+    folders = Folders(bench.folder / "home")
+    folders.panda.mkdir(parents=True)
+    (folders.panda / ".token").write_text(json.dumps({"id_token": TOKEN}))
+    settings = Settings(user="tonyj", task="stars", panda=PandaSettings(server=panda.url, timeout_s=20.0))
+    with Client(folders, settings) as one:
+        yield one
+
+
+WISHES = Wishes(
+    catalogs=["sky.txt"],
+    sensors="R22_S1[12]",
+    exposures="0",
+    amplifiers=False,
+    output="store",
+    release="quicksim-tiny-1.0",
+)
+
+
+def submit(client: Client, backend: BackendName = "panda", **wishes: Any) -> Job:
+    report = client.check(client.draft(wishes=replace(WISHES, **wishes)), Options(backend=backend))
+    return client.submit(report, again=True).job
+
+
+def trouble(client: Client, name: str, **wishes: Any) -> str:
+    with pytest.raises(IodError) as caught:
+        submit(client, **wishes)
+    assert caught.value.row.name == name, caught.value
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------- tasks
+def test_a_task_makes_the_images(client: Client, panda: PandaStub, tmp_path: Path) -> None:
+    job = submit(client)
+    assert job.name == "tonyj-stars-00001"
     (task,) = panda.server.tasks.values()
-    assert task.params["nFiles"] == len(task.params["pfnList"]) == 1
-    assert run_task(panda.server, task.id, tmp_path / "pilots", iod.environment) == "done"
-    status = iod.json("status", job["name"])
-    assert status["state"] == "done"
+    assert task.params["pfnList"] == ["v4242:R22"]
+    assert client.status(job.name).counts["waiting"] == 2
+    task.status = "ready"
+    jobs = panda.server.generate_jobs(task.id)
+    jobs[0].fields["jobStatus"] = "running"
+    assert client.status(job.name).counts["running"] == 2
+    assert run_job(panda.server, jobs[0], tmp_path / "pilots", {}) == 0
+    assert panda.server.settle_task(task.id) == "done"
+    status = client.status(job.name)
+    assert (status.state, status.counts["done"], status.progress) == ("done", 2, 1.0)
+    assert status.links == ["https://panda-doma.cern.ch/task/1/"]
+    copy = next((client.folders.home or tmp_path).parent.glob("store/tonyj/*/.inputs/*/sky.txt"))
+    assert copy.read_text() == one_star(["R22_S11", "R22_S12"])
+
+
+def test_a_worker_refuses_another_catalog_than_was_checked(client: Client, panda: PandaStub, tmp_path: Path) -> None:
+    job = submit(client)
+    copy = next(tmp_path.glob("store/tonyj/*/.inputs/*/sky.txt"))
+    copy.write_text(one_star(["R22_S11", "R22_S12"], seed=2000))
+    (one,) = panda.server.generate_jobs(1)
+    panda.server.tasks[1].params["maxAttempt"] = 1
+    assert run_job(panda.server, one, tmp_path / "pilots", {}) == 24
+    assert panda.server.settle_task(1) == "failed"
+    status = client.status(job.name)
+    assert {unit.failure for unit in status.units} == {"CATALOG_CHANGED"}
+
+
+def fail(panda: PandaStub, code: int = 32) -> None:
+    """Let all jobs end with that code, as often as they are tried."""
+    for task in panda.server.tasks.values():
+        while jobs := panda.server.generate_jobs(task.id):
+            for job in jobs:
+                panda.server.end_job(job, code, "RELEASE_UNREACHABLE: no release area is readable")
+        panda.server.settle_task(task.id)
+
+
+def test_what_failed_is_retried_by_panda_and_what_is_missing_anew(client: Client, panda: PandaStub) -> None:
+    job = submit(client)
+    fail(panda)
+    status = client.status(job.name)
+    assert (status.state, status.counts["failed"]) == ("failed", 2)
+    assert status.units[0].failure == "RELEASE_UNREACHABLE"
+    assert status.units[0].attempts == 3
+    client.rerun(job.name)
+    assert (panda.count("task/retry"), panda.count("task/submit")) == (1, 1)
+    assert client.status(job.name).state == "waiting"
+    client.kill(job.name)
+    assert panda.server.tasks[1].status == "aborted"
+    client.rerun(job.name)
+    assert panda.count("task/submit") == 2
+    assert panda.server.tasks[2].params["pfnList"] == ["v4242:R22"]
+    assert client.status(job.name).state == "waiting"
+
+
+def test_only_what_is_missing_is_made_again(client: Client, panda: PandaStub, tmp_path: Path) -> None:
+    job = submit(client)
+    task = panda.server.tasks[1]
+    task.params["pfnList"] = ["v4242:R22_S11"]  # the rest is never begun
+    assert run_task(panda.server, 1, tmp_path / "pilots", {}) == "done"
+    task.status = "aborted"
+    status = client.status(job.name)
+    assert (status.state, status.counts["done"], status.counts["waiting"]) == ("killed", 1, 1)
+    client.rerun(job.name)
+    assert panda.server.tasks[2].params["pfnList"] == ["v4242:R22_S12"]
+
+
+def test_a_killed_job_is_so_at_panda(client: Client, panda: PandaStub) -> None:
+    job = submit(client)
+    panda.server.generate_jobs(1)
+    assert client.kill(job.name).state == "killed"
+    assert {one.status for one in panda.server.jobs.values()} == {"cancelled"}
+    assert client.status(job.name).state == "killed"
+
+
+@pytest.mark.parametrize("way", ["rerun", "key"])
+def test_a_lost_answer_is_found_by_the_task_s_name(client: Client, panda: PandaStub, way: str) -> None:
+    report = client.check(client.draft(wishes=WISHES), Options(backend="panda"))
+    panda.faults.kinds["task/submit"] = "lost answer"
+    with pytest.raises(IodError, match="`iod rerun tonyj-stars-00001` hands it over"):
+        client.submit(report, key="k")
+    assert len(panda.server.tasks) == 1
+    panda.faults.kinds.clear()
+    if way == "rerun":
+        job = client.rerun("tonyj-stars-00001")
+    else:
+        job = client.submit(report, key="k").job
+    assert len(panda.server.tasks) == 1
+    assert [part.remote_id for part in client.store.parts(job.id)] == [1]
+
+
+def test_jobs_are_found_again_at_panda(client: Client, panda: PandaStub, tmp_path: Path) -> None:
+    job = submit(client)
+    for lost in [*client.folders.state.glob("jobs.sqlite*"), *tmp_path.glob("store/tonyj/*/.inputs/parts-*")]:
+        lost.unlink()
+    client.close()
+    found = client.sync([str(tmp_path / "store")])
+    assert found.added == [job.name]
+    (part,) = client.store.parts(client.job(job.name).id)
+    assert (part.remote_id, part.selects) == (1, ("v4242:R22",))
+
+
+# ---------------------------------------------------------------- classic jobs
+def test_classic_jobs_are_tried_again_by_who_watches(client: Client, panda: PandaStub, tmp_path: Path) -> None:
+    job = submit(client, "panda-classic")
+    for execution in (1, 2, 3):
+        last = panda.server.jobs[max(panda.server.jobs)]
+        assert f"PIPELINE_EXECUTIONNUMBER={execution}|" in last.fields["jobParameters"]
+        assert last.fields["attemptNr"] == execution
+        panda.server.end_job(last, 32, "RELEASE_UNREACHABLE: no release area is readable")
+        lines = client.tend()
+        assert bool(lines) == (execution < 3)
+    assert client.status(job.name).state == "failed"
+    assert client.tend() == []
+    client.rerun(job.name)
+    run_job(panda.server, panda.server.jobs[max(panda.server.jobs)], tmp_path / "pilots", {})
+    status = client.status(job.name)
+    assert (status.state, status.counts["done"]) == ("done", 2)
+    assert len(panda.server.jobs) == 4
+
+
+def test_what_no_retry_can_cure_is_not_tried_again(client: Client, panda: PandaStub) -> None:
+    submit(client, "panda-classic")
+    (job,) = panda.server.jobs.values()
+    panda.server.end_job(job, 58, "SED_MISSING: visit 4242 lacks it")
+    assert client.tend() == []
+    assert len(panda.server.jobs) == 1
+
+
+def test_killed_classic_jobs(client: Client, panda: PandaStub) -> None:
+    job = submit(client, "panda-classic")
+    assert client.kill(job.name).state == "killed"
+    assert [one.status for one in panda.server.jobs.values()] == ["cancelled"]
+
+
+# ---------------------------------------------------------------- servers in trouble
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ("401", "PANDA_DENIED"), ("403", "PANDA_DENIED"), ("500", "PANDA_UNREACHABLE"), ("html", "PANDA_GARBLED"),
+        ("garbage", "PANDA_GARBLED"), ("refuse", "PANDA_REFUSED"), ("hang up", "PANDA_UNREACHABLE"),
+    ],
+)  # fmt: skip
+def test_troubles_of_the_server_have_names(client: Client, panda: PandaStub, fault: str, name: str) -> None:
+    panda.faults.kinds["*"] = fault
+    assert TOKEN not in trouble(client, name)
+    assert client.store.parts(client.job("tonyj-stars-00001").id) == []
+    log = (client.folders.state / "panda-client.log").read_text()
+    assert TOKEN not in log
+
+
+def test_a_silent_server_is_not_waited_for(client: Client, panda: PandaStub) -> None:
+    job = submit(client)
+    client.close()
+    hasty = Client(client.folders, Settings(panda=PandaSettings(server=panda.url, timeout_s=0.2)))
+    panda.faults.kinds["task/get_status"] = "silent"
+    with hasty:
+        hasty.backend(hasty.job(job.name)).gateway(job)._started = True  # type: ignore[attr-defined]
+        status = hasty.status(job.name)
+    assert status.state == "waiting"
+    assert "gave no answer to getTaskStatus" in status.notes[0]
+
+
+def test_a_state_that_cannot_be_renewed_is_told_with_a_note(iod: Iod, panda: PandaStub) -> None:
+    iod.use_panda(panda)
+    job = iod.submit("--backend", "panda")
+    panda.faults.kinds["*"] = "500"
+    found = iod.json("status")
+    assert [one["name"] for one in found["jobs"]] == [job["name"]]
+    assert "HTTP 500" in found["notes"][0]
+
+
+def test_without_a_token_nothing_is_sent(client: Client, panda: PandaStub) -> None:
+    (client.folders.panda / ".token").unlink()
+    trouble(client, "CREDENTIAL_MISSING")
+    expired = base64.urlsafe_b64encode(b'{"exp": 1000}').decode()
+    (client.folders.panda / ".token").write_text(json.dumps({"id_token": f"e30.{expired}.x"}))
+    trouble(client, "CREDENTIAL_MISSING")
+    assert panda.calls == []
+
+
+def test_a_closed_port(client: Client) -> None:
+    client.close()
+    client._settings = Settings(user="tonyj", panda=PandaSettings(server="http://127.0.0.1:9", timeout_s=20.0))
+    trouble(client, "PANDA_UNREACHABLE")
+
+
+# ---------------------------------------------------------------- what would be sent
+def test_a_dry_run_sends_and_writes_nothing(iod: Iod, panda: PandaStub) -> None:
+    iod.use_panda(panda)
+    found = iod.submit("--backend", "panda", "--dry-run")
+    (task,) = found["would_send"]
+    assert (task["maxAttempt"], task["pfnList"]) == (3, ["v4242:R22"])
+    spec = json.loads(base64.b64decode(task["jobParameters"][0]["value"].split('"')[1].partition(",")[2]))
+    assert spec["catalogs"][0]["adler32"]
+    (classic,) = iod.submit("--classic", "--dry-run")["would_send"]
+    assert classic["jobParameters"].startswith(' --lsstJobParams="DP_USER=')
+    (local,) = iod.submit("--dry-run")["would_send"]
+    assert local["command"].startswith("lsst-trf run --job job.json --site local")
+    assert panda.calls == []
+    assert not (iod.bench.folder / "store").exists()
+
+
+def test_many_visits_are_one_request(client: Client, panda: PandaStub, bench: Bench) -> None:
+    for number in range(30):
+        bench.write(f"v{number:02d}.txt", one_star(["R22_S11"], obshistid=6000 + number))
+    job = submit(client, catalogs=(), visits=["v*.txt"], sensors="R22_S11")
+    (task,) = panda.server.tasks.values()
+    assert task.params["pfnList"] == [f"v{6000 + number}:R22" for number in range(30)]
+    assert job.n_units == 30
+    assert len(list((bench.folder / "store").glob("tonyj/*/.inputs/*/v*.txt"))) == 30

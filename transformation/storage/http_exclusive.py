@@ -5,13 +5,13 @@ But it renames a folder as the file system below does: onto a folder that holds 
 at once one succeeds. So whoever creates `F`
 
 1. puts the content into a folder of its own, as `.F.<token>.new/<token>`;
-2. renames that folder to `.F.claim`: this succeeds for one, and as long as the claim holds a content for nobody else;
-3. holds the claim: if `F` is there meanwhile, takes its content back; else renames `.F.claim/<token>` to `F`;
-4. removes the empty claim.
+2. renames that folder to `.F.slot`: this succeeds for one, and for nobody else as long as the slot has a content;
+3. has the slot: if `F` is there meanwhile, takes its content back; else renames `.F.slot/<token>` to `F`;
+4. removes the empty slot.
 
-Who finds the claim taken does step 3 for the one who holds it, so that a writer that died blocks nobody. A content has
-its own name and is renamed or removed once, by whoever comes first. While the claim holds it, nothing else can become
-`F`; and `F` is looked for after the claim is won. So nothing is overwritten, and one writer at most is told that the
+Who finds the slot taken does step 3 for the one whose it is, so that a writer that died blocks nobody. A content has
+its own name and is renamed or removed once, by whoever comes first. While one is in the slot, nothing else can become
+`F`; and `F` is looked for after the slot is won. So nothing is overwritten, and one writer at most is told that the
 file is its own.
 
 Whether a server does all this is tried out before it is relied on.
@@ -56,34 +56,34 @@ class Exclusive:
         """True for the one who created it. Raises `StorageError`; then it may have been created."""
         token = self._token()
         hidden = target.sibling(f".{target.name.removeprefix('.')}")
-        own, claim = hidden.sibling(f"{hidden.name}.{token}.new"), hidden.sibling(f"{hidden.name}.claim")
+        own, slot = hidden.sibling(f"{hidden.name}.{token}.new"), hidden.sibling(f"{hidden.name}.slot")
         if self._dav.size(target) is not None:
             return False
         try:
             self._dav.put(own.child(token), content)
-            won = self._wins(own, claim, token, target)
-            created = won and self._publish(claim.child(token), target)
+            won = self._wins(own, slot, token, target)
+            created = won and self._publish(slot.child(token), target)
         except StorageError as error:
             if not (isinstance(error, CutOff) and error.silent):
                 self._tidy(own.child(token), own)
             raise
-        self._tidy(*((claim,) if won else (own.child(token), own)))
+        self._tidy(*((slot,) if won else (own.child(token), own)))
         return created
 
-    def _wins(self, own: Place, claim: Place, token: str, target: Place) -> bool:
-        """Step 2, until the claim is ours (True) or the file is there (False)."""
+    def _wins(self, own: Place, slot: Place, token: str, target: Place) -> bool:
+        """Step 2, until the slot is ours (True) or the file is there (False)."""
         for _ in range(_ROUNDS):
             try:
-                if self._dav.move(own, claim, overwrite=False):
+                if self._dav.move(own, slot, overwrite=False):
                     return True
             except Refused as refused:
                 if refused.status not in _IN_THE_WAY:
                     raise
-            held = [one.name for one in self._dav.names(claim)]
+            held = [one.name for one in self._dav.names(slot)]
             if token in held:
                 return True  # it was done all the same
             for name in held:
-                self._finish(claim.child(name), target)
+                self._finish(slot.child(name), target)
             if self._dav.size(target) is not None:
                 return False
         detail = f"{target.shown}: others keep creating and removing it"
@@ -107,23 +107,23 @@ class Exclusive:
 
     def _try_out(self, folder: Place) -> bool:
         token = self._token()
-        first, second, claim = (folder.child(f".{token}.{word}") for word in ("first", "second", "claim"))
+        first, second, slot = (folder.child(f".{token}.{word}") for word in ("first", "second", "slot"))
         try:
             for one in (first, second):
                 self._dav.put(one.child(one.name), Content(b"tried out"))
             return (
-                self._moves(first, claim)
-                and not self._moves(second, claim)
-                and self._holds(claim, first.name)
+                self._moves(first, slot)
+                and not self._moves(second, slot)
+                and self._holds(slot, first.name)
                 and self._holds(second, second.name)
-                and not self._removes(claim)
-                and self._holds(claim, first.name)
-                and self._removes(claim.child(first.name))
-                and self._moves(second, claim)
-                and self._holds(claim, second.name)
+                and not self._removes(slot)
+                and self._holds(slot, first.name)
+                and self._removes(slot.child(first.name))
+                and self._moves(second, slot)
+                and self._holds(slot, second.name)
             )
         finally:
-            for one in (first, second, claim):
+            for one in (first, second, slot):
                 self._tidy(one.child(first.name))
                 self._tidy(one.child(second.name))
                 self._tidy(one)
