@@ -20,6 +20,7 @@ from benchmarks import (
     accuracy,
     catalog_validation,
     prediction,
+    publishing,
     stage_by_stage,
     start_and_rerun,
     supervision,
@@ -91,6 +92,68 @@ def _rucio_registration(folder: Path) -> tuple[dict[str, float], list[Row]]:
     ]
 
 
+def _xrootd_upload(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    from benchmarks import xrootd_upload  # needs the server's packages
+
+    found = xrootd_upload.measure(folder)
+    return found, [
+        ("storing 306 files of 800 kB over `xrdcp -r --parallel 4`", f"{found['over_xrdcp_r']:.2f}", "<= 1.0"),
+        ("the same over one xrdcp a file", f"{found['over_xrdcp_each']:.3f}", "< 0.2"),
+        ("finding 378 committed units", f"{found['resume_378_units_s']:.2f} s", "< 2 s"),
+    ]
+
+
+def _fetching(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    from benchmarks import fetching  # needs the server's packages
+
+    found = fetching.measure(folder)
+    return found, [
+        (
+            "`iod fetch` of 306 files of 800 kB over `xrdcp -r --parallel 4`",
+            f"{found['command_over_xrdcp_r']:.2f}",
+            "<= 1.0",
+        ),
+        ("the same from Python", f"{found['client_over_xrdcp_r']:.2f}", "<= 1.0"),
+    ]
+
+
+def _destinations(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    from benchmarks import destinations  # needs the server's packages
+
+    found = destinations.measure(folder)
+    return found, [
+        ("from the last process to the last commit", f"{found['tail_s']:.2f} s", f"< {found['upload_s']:.2f} + 1 s"),
+        ("memory of the wrapper and its mover", f"{found['wrapper_and_mover_mb']:.0f} MB", "< 200 MB"),
+        ("failing over to a second destination, worst of four", f"{found['fail_over_worst_s']:.1f} s", "< 30 s"),
+    ]
+
+
+def _submitter(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    from benchmarks import submitter  # needs the PanDA client
+
+    found = submitter.measure(folder)
+    return found, [
+        ("`iod --help`", f"{found['help_s']:.2f} s", "< 0.25 s"),
+        (f"`iod status` of {submitter.N_JOBS:,} jobs", f"{found['status_s']:.2f} s", "< 1 s"),
+        (f"submitting {submitter.MANY_VISITS:,} visits x 189 sensors", f"{found['submit_s']:.1f} s", "< 10 s"),
+        (f"calls for its {found['inputs']:,.0f} inputs", f"{found['calls']:.0f}", "one for each 10,000"),
+        ("its peak memory over that of a tenth of it", f"{found['peak_growth']:.2f}", "not growing"),
+    ]
+
+
+def _pilot_cycle(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    from benchmarks import pilot_cycle  # needs the pilot and XRootD
+
+    found = pilot_cycle.measure(folder)
+    return found, [
+        ("added to a pilot cycle over a /bin/true payload", f"{found['added_s']:.1f} s", "< 1 s"),
+        ("the same commands without the pilot", f"{found['added_without_pilot_s']:.2f} s", "< 1 s"),
+        ("the same, first of our jobs on the node", f"{found['added_without_pilot_first_s']:.2f} s", ""),
+        ("log tarball of 18 units", f"{found['log_bytes'] / 1e6:.2f} MB", "< 2 MB"),
+        ("log tarball of 18 units after SIGKILL", f"{found['killed_log_bytes'] / 1e6:.2f} MB", "< 2 MB"),
+    ]
+
+
 def _stage_by_stage(folder: Path) -> tuple[dict[str, float], list[Row]]:
     found = stage_by_stage.measure(folder / "stages") | stage_by_stage.measure_watching(folder / "watching")
     return found, [
@@ -109,6 +172,15 @@ def _supervision(folder: Path) -> tuple[dict[str, float], list[Row]]:
             f"<= {supervision.HANDS}, those in flight",
         ),
         ("CPU of supervising 32 simulators, of one core", f"{found['cost_share']:.2%}", "< 1 %"),
+    ]
+
+
+def _publishing(folder: Path) -> tuple[dict[str, float], list[Row]]:
+    found = publishing.measure(folder)
+    return found, [
+        ("check of 10,000 files and 1 GB over `sha256sum`", f"{found['check_over_sha256sum']:.2f}", "< 1.3"),
+        ("publishing them into a folder over `cp -a`", f"{found['publish_over_cp']:.2f}", "< 1.5"),
+        ("publishing them again over the first time", f"{found['again_over_first']:.1%}", "< 10 %"),
     ]
 
 
@@ -131,7 +203,13 @@ BENCHMARKS: dict[str, Callable[[Path], tuple[dict[str, float], list[Row]]]] = {
     "accuracy": _accuracy,
     "verifying": _verifying,
     "rucio_registration": _rucio_registration,
+    "publishing": _publishing,
+    "xrootd_upload": _xrootd_upload,
+    "fetching": _fetching,
+    "destinations": _destinations,
     "supervision": _supervision,
+    "submitter": _submitter,
+    "pilot_cycle": _pilot_cycle,
     "overhead_20": _overhead(20.0, "< 1.03"),
     "overhead_60": _overhead(60.0, "< 1.02"),
 }

@@ -4,12 +4,14 @@ A cycle is the wall time from the start of the pilot (panda-pilot 3.7.0.36, in a
 word to the server. Once with a payload that is /bin/true, under the user `generic`; once with our transformation, user
 and hooks, a job of one unit and storage at a real XRootD door. From the difference goes the time in which a simulator
 process ran: each stage is wrapped to note it. The pilot looks once a second whether a payload has ended, so a single
-difference is a whole number of seconds too much or too little; the same commands are timed without the pilot, too.
+difference is up to a second too much or too little; the same three commands are timed without the pilot, too.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -24,7 +26,12 @@ from tests.servers.xrootd_server import XRootDServer
 
 ROUNDS = 5
 _STAGES = ("phosim.py", "atmosphere", "instrument", "trim", "raytrace")
-_TIMED = 'begin=$(date +%s.%N); real; code=$?; echo "$begin $(date +%s.%N)" >> "$notes/walls"; exit $code'
+_TIMED = """\
+begin=$(date +%s.%N); real; code=$?; end=$(date +%s.%N)
+times > "$notes/times.$$"
+echo "$begin $end" >> "$notes/walls"
+exit $code
+"""
 _TRUE = "#!/bin/sh\nexec /bin/true\n"
 
 
@@ -43,33 +50,57 @@ def measure(folder: Path) -> dict[str, float]:
 
 
 def _cycles(bed: Bed) -> dict[str, float]:
+    """Medians; the first of our pilots on a node pays for the site doctor, the others do not."""
     release = bed.broken("cycle", dict.fromkeys(_STAGES, _TIMED))
-    walls = bed.folder / "cycle-notes/walls"
     site = bed.site("cycle", release=release)
     nothing = bed.folder / "true.sh"
     nothing.write_text(_TRUE)
-    of_true, ours, alone = [], [], []
-    for number in range(ROUNDS):
+    nodes = [bed.folder / "node-of-pilots", bed.folder / "node"]
+    for node in nodes:
+        node.mkdir()
+    of_true, ours, alone, cpu = [], [], [], []
+    for number in range(1 + ROUNDS):
         of_true.append(_cycle(_pilot(bed, f"true-{number}", site, "generic", "", transformation=nothing)))
-        walls.unlink(missing_ok=True)
-        parameters = f"--job {bed.job(f'cycle-{number}')} --site {site}"
-        ours.append(_cycle(_pilot(bed, f"ours-{number}", site, "imsim", parameters)) - _simulating_s(walls))
-        walls.unlink()
-        work = bed.folder / f"alone-{number}"
-        work.mkdir()
-        shutil.copy(TRANSFORMATION, work)
-        job = f"./lsst-trf.sh --job {bed.job(f'alone-{number}')} --site {site}"
-        commands = (f"{HOOKS} preprocess --site {site}", job, f"{HOOKS} postprocess")
-        alone.append(sum(_timed(command, work, bed) for command in commands) - _simulating_s(walls))
+        parameters = f"--job {bed.job(f'cycle-{number}')}"
+        environment = {"TMPDIR": str(nodes[0])}
+        ours.append(_cycle(_pilot(bed, f"ours-{number}", site, "imsim", parameters, environment=environment)))
+        ours[-1] -= _simulating(bed)[0]
+        wall_s, cpu_s = _alone(bed, f"alone-{number}", site, nodes[1])
+        simulating_s, simulators_cpu_s = _simulating(bed)
+        alone.append(wall_s - simulating_s)
+        cpu.append(cpu_s - simulators_cpu_s)
+    base_s = statistics.median(of_true)
     return {
-        "true_cycle_s": statistics.median(of_true),
-        "our_cycle_without_simulators_s": statistics.median(ours),
-        "added_s": statistics.median(ours) - statistics.median(of_true),
-        "added_without_pilot_s": statistics.median(alone),
+        "true_cycle_s": base_s,
+        "added_s": statistics.median(ours[1:]) - base_s,
+        "added_first_s": ours[0] - base_s,
+        "added_without_pilot_s": statistics.median(alone[1:]),
+        "added_without_pilot_first_s": alone[0],
+        "added_cpu_s": statistics.median(cpu[1:]),
     }
 
 
-def _pilot(bed: Bed, name: str, site: Path, user: str, parameters: str, **more: Path) -> Pilot:
+def _alone(bed: Bed, name: str, site: Path, node: Path) -> tuple[float, float]:
+    """Wall and CPU time of the three commands that the pilot would run, by bash in the job's folder."""
+    work = bed.folder / name
+    work.mkdir()
+    shutil.copy(TRANSFORMATION, work)
+    job = f"./lsst-trf.sh --job {bed.job(name)}"
+    runtimes = str(bed.folder / "cvmfs")
+    environment = {**os.environ, "IOD_RUNTIMES": runtimes, "IOD_SITE": str(site), "TMPDIR": str(node)}
+    begun, used_s = time.monotonic(), _children_cpu_s()
+    for command in (f"{HOOKS} preprocess", job, f"{HOOKS} postprocess"):
+        bash = ["/bin/bash", "-c", command]
+        subprocess.run(bash, cwd=work, env=environment, check=True, capture_output=True, timeout=LIMIT_S)
+    return time.monotonic() - begun, _children_cpu_s() - used_s
+
+
+def _children_cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _pilot(bed: Bed, name: str, site: Path, user: str, parameters: str, **more: object) -> Pilot:
     folder = bed.folder / name
     folder.mkdir()
     return Pilot(folder=folder, site=site, user=user, parameters=parameters, **more)  # type: ignore[arg-type]
@@ -85,23 +116,23 @@ def _cycle(pilot: Pilot) -> float:
     return wall_s
 
 
-def _timed(command: str, work: Path, bed: Bed) -> float:
-    """As the pilot runs it: by bash, in the job's folder."""
-    environment = {**os.environ, "IOD_RUNTIMES": str(bed.folder / "cvmfs")}
-    begun = time.monotonic()
-    bash = ["/bin/bash", "-c", command]
-    subprocess.run(bash, cwd=work, env=environment, check=True, capture_output=True, timeout=LIMIT_S)
-    return time.monotonic() - begun
-
-
-def _simulating_s(walls: Path) -> float:
-    """How long at least one simulator process ran."""
+def _simulating(bed: Bed) -> tuple[float, float]:
+    """How long at least one simulator process ran since this was asked last, and the CPU time of all of them."""
+    notes = bed.folder / "cycle-notes"
+    walls = notes / "walls"
     spans = sorted(tuple(map(float, line.split())) for line in walls.read_text().splitlines())
     total_s, until = 0.0, 0.0
     for begin, end in spans:
         total_s += max(0.0, end - max(begin, until))
         until = max(until, end)
-    return total_s
+    walls.unlink()
+    cpu_s = 0.0
+    for path in notes.glob("times.*"):
+        # The second line is that of the children: `0m1.230s 0m0.040s`.
+        for minutes, seconds in re.findall(r"(\d+)m([\d.]+)s", path.read_text().splitlines()[1]):
+            cpu_s += 60 * int(minutes) + float(seconds)
+        path.unlink()
+    return total_s, cpu_s
 
 
 def _logs(bed: Bed) -> dict[str, float]:

@@ -29,7 +29,7 @@ N_UNITS, N_FILES, FILE_BYTES = 18, 17, 800_000
 N_RESUMED_UNITS = 378
 UNITS_AT_ONCE = 2
 """What a job on two cores commits at once."""
-_VISIT, _DIGEST = "87393588", "d" * 64
+VISIT, _DIGEST = "87393588", "d" * 64
 _TURNS = 3
 
 
@@ -40,7 +40,7 @@ def measure(folder: Path) -> dict[str, float]:
     made = [_made(sources, unit) for unit in units]
     walls: dict[str, list[float]] = {"ours": [], "xrdcp_r": [], "xrdcp_each": []}
     mover_bytes = 0
-    with _server() as server:
+    with running_server() as server:
         for turn in range(_TURNS):
             base = f"{server.root_url}/ours-{turn}"
             wall_s, peak_bytes = _commit_all(base, units, made)
@@ -63,7 +63,8 @@ def measure(folder: Path) -> dict[str, float]:
 
 
 @contextmanager
-def _server() -> Iterator[XRootDServer]:
+def running_server() -> Iterator[XRootDServer]:
+    """One for a benchmark."""
     # In memory where we may: the disk's writing back would decide more than what is compared.
     server = XRootDServer(Options(capacity_mb=2000 if os.geteuid() == 0 else None)).start()
     try:
@@ -72,12 +73,18 @@ def _server() -> Iterator[XRootDServer]:
         server.close()
 
 
+def fill(sources: Path, base: str) -> None:
+    """Commit all units at that base."""
+    units = [_unit(number) for number in range(N_UNITS)]
+    _commit_all(base, units, [_made(sources, unit) for unit in units])
+
+
 def _unit(number: int) -> Unit:
     sensor, exposure = f"R{number // 18:02d}_S{number // 2 % 9:02d}", number % 2
-    names = (f"lsst_{kind}_{_VISIT}_f2_{sensor}_E{exposure:03d}.fits.gz" for kind in range(N_FILES))
+    names = (f"lsst_{kind}_{VISIT}_f2_{sensor}_E{exposure:03d}.fits.gz" for kind in range(N_FILES))
     files = tuple(ExpectedFile(name=name, role=Role.ELECTRON_IMAGE) for name in names)
     return Unit(
-        visit=_VISIT,
+        visit=VISIT,
         sensor=sensor,
         exposure=exposure,
         filter=2,
@@ -172,7 +179,7 @@ def _resume(server: XRootDServer) -> float:
     _lay_out(server, units)
     storage = XRootDStorage()
     began = time.monotonic()
-    verdicts = what_is_done(storage, _place(server.root_url), units, {_VISIT: _DIGEST})
+    verdicts = what_is_done(storage, _place(server.root_url), units, {VISIT: _DIGEST})
     wall_s = time.monotonic() - began
     storage.close()
     assert all(isinstance(verdict, Done) for verdict in verdicts.values())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import traceback
 from types import ModuleType
@@ -43,6 +44,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run `iod-publish`; the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    before = os.umask(0o022)  # what is published must be readable, whoever publishes
     try:
         parsed = build_parser(given).parse_args(given)
         with signals.watched():
@@ -62,6 +64,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         traceback.print_exc()
         print(f"ERROR: {Exit.INTERNAL_ERROR.meaning}; {Exit.INTERNAL_ERROR.cure}", file=sys.stderr)
         return Exit.INTERNAL_ERROR.code
+    finally:
+        os.umask(before)
 
 
 def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:

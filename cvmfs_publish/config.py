@@ -36,7 +36,10 @@ def default_state() -> Path:
         home = Path("/nonexistent")
     if os.access(home, os.W_OK):
         return home / ".local/state/iod-publish"
-    return Path("/var/tmp") / f"iod-publish-{os.getuid()}"  # noqa: S108 - made with mode 0700
+    place = Path("/var/tmp") / f"iod-publish-{os.getuid()}"  # noqa: S108 - its owner is looked at
+    if place.exists() and place.stat().st_uid != os.getuid():
+        raise KitError(Exit.NOT_READY, f"{place} belongs to somebody else", cure="set `state` in the configuration")
+    return place
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from cvmfs_publish.trees import Entry, walk
 
 SCHEMA_VERSION = 1
 KINDS = ("simulator", "data", "runtime")
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,8 @@ def hash_files(root: Path, files: Sequence[Entry], what: str = "hashing") -> Dic
 def hash_file(path: Path) -> str:
     """The sha256 of a file's content; raises OSError."""
     found = hashlib.sha256()
+    buffer = memoryview(bytearray(_BLOCK_BYTES))
     with path.open("rb", buffering=0) as file:
-        while block := file.read(_BLOCK_BYTES):
-            found.update(block)
+        while size_bytes := file.readinto(buffer):
+            found.update(buffer[:size_bytes])
     return found.hexdigest()

@@ -19,10 +19,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import kit_reference
 import msgspec
 
 import site_configs.load
 import site_configs.schema
+import submitter.settings
+import submitter.troubles
 import transformation.model.report
 import transformation.model.spec
 import transformation.retry_rules
@@ -30,6 +33,7 @@ import transformation.simulator.release_facts
 from site_configs.cli import build_parser as build_site_parser
 from site_configs.json_schema import field_texts
 from site_configs.json_schema import json_schema as site_schema
+from submitter.cli import build_parser as build_iod_parser
 from transformation.arguments import build_parser
 from transformation.exit_codes import markdown, table
 
@@ -72,7 +76,11 @@ def documents() -> Iterator[tuple[Path, str]]:
     release = transformation.simulator.release_facts
     yield REFERENCE / "release.md", _page("Release", release, release.ReleaseFacts, _RELEASE)
     yield REFERENCE / "release.schema.json", _json(_schema(release.ReleaseFacts))
+    settings = submitter.settings
+    yield REFERENCE / "iod-configuration.md", _page("Configuration of iod", settings, settings.Settings, _IOD_SETTINGS)
+    yield REFERENCE / "iod-exit-codes.md", _iod_exit_codes()
     yield REFERENCE / "command-line.md", _command_line()
+    yield REFERENCE / "iod-publish.md", NOTE + kit_reference.page()
 
 
 def _same(path: Path, text: str) -> bool:
@@ -115,6 +123,21 @@ shell gives a meaning of its own.
 {markdown()}"""
 
 
+def _iod_exit_codes() -> str:
+    rows = (
+        f"| {row['code']} | {row['name']} | {row['meaning']} | {row['action']} |\n"
+        for row in submitter.troubles.table()
+    )
+    return f"""{NOTE}# Exit codes of iod
+
+What `iod` ends with; `iod exit-codes` prints the same, `--json` for programs. Where `lsst-trf` meets the same thing,
+its code is the same. How a job ended is no exit code: `iod status NAME --json` says `state`.
+
+| code | name | meaning | what to do |
+| --- | --- | --- | --- |
+{"".join(rows)}"""
+
+
 # ---------------------------------------------------------------- documents that people and programs exchange
 _JOB_SPEC = """What a job is to make, as a JSON object or TOML. Unknown keys are errors. Exactly one of `catalogs` and
 `visits` is given. Schema: [job-spec.schema.json](job-spec.schema.json). How to write one:
@@ -129,6 +152,12 @@ _RELEASE = """`release.json` in the folder of a simulator release, beside `phosi
 `default_instcat`. `iod-publish build` writes it; keys that are not here are let through. For an installed tree that has
 none, the [site file](site-file.md) may hold the same keys: `[releases.sidecars."phosim-3.4.2"]` with `tree` and a table
 `facts`. Schema: [release.schema.json](release.schema.json).
+"""
+
+
+_IOD_SETTINGS = """`config.toml` in the platform's folder for configurations (on Linux `~/.config/imsim-on-demand/`),
+or in `IOD_HOME`. `iod config` shows the values in force, `iod config --edit` opens the file and checks it. Unknown keys are
+errors.
 """
 
 
@@ -254,7 +283,7 @@ def _command_line() -> str:
     # argparse takes the width from here, and Python 3.14 colours help for terminals.
     os.environ.update(COLUMNS=str(HELP_COLUMNS), NO_COLOR="1")
     parts = [f"{NOTE}# Command line\n"]
-    for parser in (build_parser(), build_site_parser()):
+    for parser in (build_parser(), build_site_parser(), build_iod_parser()):
         parts.append(f"\n## {parser.prog}\n\n```text\n{parser.format_help()}```\n")
         subparsers = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction))  # noqa: SLF001
         for name, command in subparsers.choices.items():

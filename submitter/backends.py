@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from submitter.folders import Folders
 from submitter.jobs import Job, Part
-from submitter.settings import BackendName, Folders, Settings
+from submitter.settings import BackendName, Settings
 from submitter.state import Store
 
 UNIT_STATES = ("waiting", "running", "done", "empty", "failed")

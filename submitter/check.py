@@ -13,15 +13,17 @@ from itertools import islice
 from pathlib import Path
 
 from submitter.catalogs import CatalogReader, Opened
-from submitter.check_report import CheckReport, Problem, error
+from submitter.check_report import LEVELS, CheckReport, Problem, error
 from submitter.check_sums import Sums
 from submitter.credentials import credential_for, uses_tokens
+from submitter.folders import Folders
 from submitter.prepare import Question
-from submitter.settings import Folders, Settings
+from submitter.settings import Settings
 from submitter.troubles import Trouble
 from submitter.visit_look import Depth, Wanted
 from submitter.visit_reader import HEADER_BYTES, SAMPLE_BYTES
 from submitter.visits import VisitInspector
+from transformation.locations import Kind, kind_of
 from transformation.model.failures import Failure, JobError
 from transformation.model.spec import VisitItem, catalog_item
 from transformation.wiring import source_for
@@ -44,6 +46,7 @@ def check(question: Question, settings: Settings, folders: Folders) -> CheckRepo
             _look_at_visits(report, reader, Path(folder))
         finally:
             reader.close()
+    report.problems.sort(key=lambda problem: LEVELS.index(problem.level))
     return report
 
 
@@ -65,6 +68,9 @@ def _check_place(report: CheckReport) -> None:
     if question.backend != "local" and question.queue is None:
         message = f"site {question.site.name} has no PanDA queue"
         report.problems.append(error(Trouble.SITE_CLOSED, message))
+    if question.backend != "local" and kind_of(question.base) is Kind.FILE:
+        message = f"images go to {question.base}: workers have to see that folder under the same name"
+        report.problems.append(Problem(level="warning", name="OUTPUT_IS_A_FOLDER", message=message))
     if question.hands < 1:
         needed, given = question.camera.needs.memory_bytes / 1e6, question.share.memory_mb
         message = f"one unit of {question.camera.name} needs {needed:,.0f} MB, a job would have {given:,} MB"

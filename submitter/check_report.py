@@ -14,6 +14,8 @@ from submitter.work import Cut, selects
 from transformation.model.failures import Failed
 from transformation.predict import NOTHING, Range
 
+LEVELS = ("error", "warning", "note")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:

@@ -41,6 +41,11 @@ COMMANDS = (
     Command(name="history", purpose="all jobs that were ever submitted, with filters"),
     Command(name="logs", purpose="what a job, or one of its units, printed"),
     Command(name="kill", purpose="end a job; its finished units stay"),
+    Command(name="ls", purpose="datasets and files of a job, with size, adler32 and role"),
+    Command(name="fetch", purpose="bring the files of a job to a folder here"),
+    Command(name="view", purpose="a picture of a sensor, a raft or the whole focal plane"),
+    Command(name="notify", purpose="tell of jobs that ended, by mail, webhook or desktop"),
+    Command(name="watch", purpose="look after all jobs, again and again; with --notify tell of those that end"),
     Command(name="rerun", purpose="make what is missing of a job, or submit it again with changes"),
     Command(name="sync", purpose="learn of jobs from their destinations and from PanDA"),
     Command(name="login", purpose="get a token for PanDA"),
@@ -75,8 +80,11 @@ def _run(words: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the border: every trouble becomes a line and a code
         return _complain(error, as_json=as_json)
     except KeyboardInterrupt:
+        import signal
+
         from submitter.troubles import IodError, Trouble
 
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one is enough
         return _complain(IodError(Trouble.INTERRUPTED, "interrupted"), as_json=as_json)
 
 
@@ -177,7 +185,7 @@ def _bug(error: Exception) -> IodError:
     """What nobody foresaw: the traceback goes to a file."""
     import traceback
 
-    from submitter.settings import Folders
+    from submitter.folders import Folders
     from submitter.troubles import IodError, Trouble
 
     log = Folders().state / "bugs.log"

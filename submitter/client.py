@@ -17,25 +17,41 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from submitter.folders import Folders
 from submitter.jobs import State
-from submitter.settings import BACKENDS, BackendName, Folders, Settings, load_settings
+from submitter.settings import BACKENDS, BackendName, Settings, load_settings
 from submitter.troubles import IodError, Trouble
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from submitter.backends import Backend
     from submitter.check_report import CheckReport
     from submitter.credentials import Credential
     from submitter.drafts import Draft, Wishes
+    from submitter.fetching.manager import FetchReport
+    from submitter.fetching.meter import Progress
+    from submitter.fetching.one_file import Fetched
     from submitter.jobs import Job
+    from submitter.listing import Listing
+    from submitter.notifying.story import Told
     from submitter.prepare import Options
     from submitter.state import Line, Store
     from submitter.status import JobStatus
     from submitter.submission import Accepted
     from submitter.sync import Found
+    from submitter.viewing import Look, View
+
+
+_UNFINISHED = frozenset({State.PARTIAL, State.FAILED, State.KILLED})
 
 
 def _silent(_line: str) -> None:
     """Nobody listens."""
+
+
+def _deaf(_progress: Progress, _fetched: Fetched) -> None:
+    """Nobody listens to a fetch."""
 
 
 class Client:
@@ -113,7 +129,10 @@ class Client:
         name = accepted.job.name
         try:
             with _as_iod_error():
-                self.backend(accepted.job).hand_over(accepted.job, report.selects())
+                backend = self.backend(accepted.job)
+                backend.hand_over(accepted.job, report.selects())
+                if accepted.existed and key is None and accepted.job.state in _UNFINISHED:
+                    backend.rerun(accepted.job, failed_only=False)
         except IodError as error:
             detail = f"{error.detail}; {name} is remembered, `iod rerun {name}` hands it over"
             raise IodError(error.row, detail) from None
@@ -236,6 +255,68 @@ class Client:
         job = self.store.job(name)
         with _as_iod_error():
             return self.backend(job).logs(job, unit)
+
+    # ------------------------------------------------------------ its files
+    def files(self, name: str, pattern: str | None = None) -> Listing:
+        """Files that stand of a job: all, or those that the pattern means."""
+        from submitter.fetching.story import list_job
+
+        job = self.store.job(name)
+        with _as_iod_error():
+            return list_job(job, pattern)
+
+    def fetch(
+        self,
+        name: str,
+        pattern: str | None = None,
+        to: Path | None = None,
+        *,
+        at_once: int | None = None,
+        tell: Callable[[Progress, Fetched], None] = _deaf,
+    ) -> FetchReport:
+        """Bring files of a job to `to/v<visit>/` (default: a folder with the job's name, here), each checked.
+
+        `tell` hears of every file that is over. What could not be had is in the report.
+        """
+        from submitter.fetching.story import fetch_job
+
+        job = self.store.job(name)
+        with _as_iod_error():
+            return fetch_job(job, pattern, to, at_once=at_once, tell=tell)
+
+    def view(
+        self, name: str, look: Look, out: Path | None = None, *, tell: Callable[[Progress, Fetched], None] = _deaf
+    ) -> View:
+        """Make a picture of a part of a job's images, and save it (default: here, under a name that says what)."""
+        from submitter.viewing import view_job
+
+        job = self.store.job(name)
+        with _as_iod_error():
+            return view_job(job, look, out, tell=tell)
+
+    # ------------------------------------------------------------ who hears of it
+    @property
+    def channels(self) -> list[str]:
+        """The ways to tell of jobs that ended, as configured."""
+        from submitter.notifying.senders import senders_of
+
+        return list(senders_of(self.settings.notify))
+
+    def notify(self, name: str | None = None) -> list[Told]:
+        """Tell of a job that ended, or of all that ended of late, by the ways by which nobody has told yet."""
+        from submitter.notifying.senders import senders_of
+        from submitter.notifying.story import Teller
+
+        teller = Teller(self.store, self.folders, senders_of(self.settings.notify), self.status)
+        return teller.tell_news() if name is None else teller.tell(name)
+
+    def notify_test(self) -> list[Told]:
+        """Send a test by all ways."""
+        from submitter.notifying.notice import trial_notice
+        from submitter.notifying.senders import senders_of
+        from submitter.notifying.story import send
+
+        return send(trial_notice(self.settings.user_name), senders_of(self.settings.notify))
 
     def backend(self, job: Job) -> Backend:
         """Who runs the job."""

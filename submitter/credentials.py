@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from submitter.settings import Folders, PandaSettings
+from submitter.folders import Folders
+from submitter.settings import PandaSettings
 from transformation.proxy_certificate import read_proxy
 from transformation.storage.http_credentials import expiry_of
 

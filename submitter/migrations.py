@@ -20,4 +20,9 @@ CREATE TABLE part (
     replaced INTEGER NOT NULL,    UNIQUE (job_id, number));
 CREATE INDEX part_by_state ON part (state)
 """,
+    """
+CREATE TABLE notice (
+    job_id INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE, channel TEXT NOT NULL, ended_s REAL NOT NULL,
+    claimed_s REAL NOT NULL, told_s REAL, PRIMARY KEY (job_id, channel))
+""",
 )

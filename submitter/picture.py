@@ -13,8 +13,9 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transformation.model.focal_plane import Pointing, Sensor, pixel_of
 
@@ -36,12 +37,41 @@ PIXELS_PER_ARCMIN = 300
 _SENSOR = re.compile(r"R(?P<a>\d)(?P<b>\d)_S(?P<c>\d)(?P<d>\d)(_C(?P<half>\d))?")
 
 SKY_PERCENTILE = 20.0
-BLACK_SIGMA, WHITE_SIGMA, SOFT_SIGMA = 0.8, 500.0, 3.0
-"""The stretch, in sky noise of a picture's pixel above the sky: black, white, and where linear becomes logarithmic."""
+BLACK_SIGMA, SOFT_SIGMA = 0.8, 3.0
+"""The stretch, in sky noise of a picture's pixel above the sky: black, and where linear becomes logarithmic."""
 
 MARGIN_PX = 28
 BACKGROUND = (16, 18, 23)
 TEXT, FAINT_TEXT, MARK = (236, 236, 230), (160, 164, 172), (255, 205, 120)
+
+
+class Stretch(Enum):
+    """How light follows from what is above the sky; each value is what is white, in sky noise."""
+
+    ASINH = ("asinh", 500.0)
+    LOG = ("log", 500.0)
+    SQRT = ("sqrt", 100.0)
+    LINEAR = ("linear", 30.0)
+
+    def __init__(self, word: str, white_sigma: float) -> None:
+        self.word = word
+        self.white_sigma = white_sigma
+
+    def light(self, above: Pixels, white_sigma: float) -> Pixels:
+        """From 0 for black to 1 for white, and on."""
+        import numpy as np
+
+        light: NDArray[np.floating[Any]]
+        match self:
+            case Stretch.ASINH:
+                light = np.arcsinh(above / SOFT_SIGMA) / math.asinh(white_sigma / SOFT_SIGMA)
+            case Stretch.LOG:
+                light = np.log1p(above) / math.log1p(white_sigma)
+            case Stretch.SQRT:
+                light = np.sqrt(above) / math.sqrt(white_sigma)
+            case Stretch.LINEAR:
+                light = above / white_sigma
+        return np.asarray(light, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +92,18 @@ class _Tile:
     pixels: Pixels
 
 
-def draw_mosaic(images: Sequence[Path], caption: str, *, width_px: int = 1600, labels: Sequence[Label] = ()) -> Image:
+def draw_mosaic(
+    images: Sequence[Path],
+    caption: str,
+    *,
+    width_px: int = 1600,
+    labels: Sequence[Label] = (),
+    stretch: Stretch = Stretch.ASINH,
+    white_sigma: float | None = None,
+) -> Image:
     """A picture, at most `width_px` wide, of the e-images given; exposures of one sensor are averaged.
+
+    What is `white_sigma` (default: the stretch's own) above the sky, in units of its noise, is white.
 
     The caption's first line is its title. Labels that fall on no sensor are left out. Raises `ValueError` if there is
     no image, or one whose name is not a sensor's; `OSError` if one cannot be read.
@@ -74,7 +114,16 @@ def draw_mosaic(images: Sequence[Path], caption: str, *, width_px: int = 1600, l
     left, right, bottom, top = _frame([sensor for sensor, _ in sensors.values()])
     bin_px = max(1, math.ceil((right - left) / (width_px - 2 * MARGIN_PX)))
     tiles = _tiles(sensors, bin_px)
-    return _Sheet(tiles=tiles, left=left, right=right, bottom=bottom, top=top, bin_px=bin_px).draw(caption, labels)
+    return _Sheet(
+        tiles=tiles,
+        left=left,
+        right=right,
+        bottom=bottom,
+        top=top,
+        bin_px=bin_px,
+        stretch=stretch,
+        white_sigma=white_sigma or stretch.white_sigma,
+    ).draw(caption, labels)
 
 
 # ---------------------------------------------------------------- reading
@@ -173,6 +222,8 @@ class _Sheet:
     bottom: float
     top: float
     bin_px: int
+    stretch: Stretch
+    white_sigma: float
 
     def draw(self, caption: str, labels: Sequence[Label]) -> Image:
         """Sensors, labels, caption."""
@@ -207,7 +258,7 @@ class _Sheet:
         from PIL import Image
 
         above = np.maximum(tile.pixels / noise - BLACK_SIGMA, 0.0)
-        light = np.arcsinh(above / SOFT_SIGMA) / np.arcsinh(WHITE_SIGMA / SOFT_SIGMA)
+        light = self.stretch.light(above, self.white_sigma)
         grey = Image.fromarray((255 * np.minimum(light, 1.0)[::-1, ::-1]).astype(np.uint8))
         x, y = self._place(tile.sensor, tile.sensor.nx, tile.sensor.ny)
         sheet.paste(grey.convert("RGB"), (round(x), round(y)))

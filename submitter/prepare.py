@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +17,16 @@ from submitter.jobs import Share
 from submitter.settings import BackendName, Settings
 from submitter.troubles import IodError, Trouble
 from submitter.work import Slot, share_for
+from transformation.helper import Helper, HelperFailed
 from transformation.locations import Kind, kind_of, local_path
+from transformation.model.failures import Failure, JobError
 from transformation.resources import Cgroup, affinity_cores, decide_share, read_cgroup, units_at_once
 from transformation.wiring import open_site
 
 _FOLDER_AT_HOME = "imsim-on-demand"
 _SECONDS_PER_HOUR = 3600.0
+_PATTERN_S = 30.0
+"""For an expression and the start of the process that tries it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,8 @@ class Question:
 
 def prepare(draft: Draft, options: Options, settings: Settings) -> Question:
     """Decide all that follows from request, options and configuration. Raises `JobError`, `IodError`."""
+    if threading.current_thread() is not threading.main_thread():
+        _try_pattern(draft.spec.sensors)
     name = options.site or settings.site
     site_name = str(Path(name).absolute()) if name.endswith(".toml") else name
     site = open_site(site_name)
@@ -84,6 +92,19 @@ def prepare(draft: Draft, options: Options, settings: Settings) -> Question:
         slot=None if here else _slot(settings, queue, share, hands),
         deep=options.deep,
     )
+
+
+def _try_pattern(pattern: str) -> None:
+    """Raise `JobError` for a sensor expression that does not end; see `pattern_child`."""
+    helper = Helper("submitter.pattern_child", Path(os.devnull))
+    try:
+        trouble = msgspec.json.decode(helper.ask(msgspec.json.encode(pattern), timeout_s=_PATTERN_S), type=str)
+    except HelperFailed:
+        trouble = f"'sensors': {pattern!r} takes too long to match; simplify it"
+    finally:
+        helper.close()
+    if trouble:
+        raise JobError(Failure.SENSOR_PATTERN_INVALID, trouble)
 
 
 def _backend(options: Options, settings: Settings, site: Site) -> BackendName:

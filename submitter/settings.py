@@ -1,23 +1,23 @@
-"""The user's configuration, and the folders in which `iod` keeps its things."""
+"""The user's configuration."""
 
 from __future__ import annotations
 
 import getpass
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from submitter.notifying.wishes import NotifySettings
 from submitter.troubles import IodError, Trouble
 from transformation.model.spec import Location, Name
 from transformation.model.strict import DocumentInvalid, decode
 
-APPLICATION = "imsim-on-demand"
 BackendName = Literal["local", "panda", "panda-classic"]
 BACKENDS: tuple[BackendName, ...] = ("local", "panda", "panda-classic")
-Url = Annotated[str, msgspec.Meta(pattern=r"^(https://.+|http://(127\.0\.0\.1|localhost)(:\d+)?(/.*)?)\Z")]
+_URL = r"^(https://.+|http://(127\.0\.0\.1|localhost)(:\d+)?(/.*)?)\Z"
+Url = Annotated[str, msgspec.Meta(pattern=_URL)]
 """TLS everywhere but on this machine itself: tokens go over it."""
 Hours = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -55,8 +55,8 @@ class PandaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """A file with a bearer token that somebody else renews; empty = the one from `iod login`."""
     vo: Name = "wlcg"
     """Virtual organisation of tasks; `lsst` is that of classic jobs, as it was in 2014."""
-    label: Name = "managed"
-    """`prodSourceLabel` of tasks; it has to be one that the site's queues take."""
+    label: Name | None = None
+    """`prodSourceLabel` of tasks; empty = the one that the site's queues take."""
     task_type: Name = "test"
     working_group: Name | None = None
     priority: int = 900
@@ -90,55 +90,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Where images go unless a job says otherwise; empty = the site's place, else a folder in the home directory."""
     local: LocalSettings = LocalSettings()
     panda: PandaSettings = PandaSettings()
+    notify: NotifySettings = NotifySettings()
 
     @property
     def user_name(self) -> str:
         """The user's name as it stands in paths."""
         return self.user or re.sub(r"[^A-Za-z0-9._-]+", "_", getpass.getuser()).lstrip("._-") or "user"
-
-
-class Folders:
-    """Where `iod` keeps configuration, state and logs: the platform's own places, or all below `IOD_HOME`."""
-
-    def __init__(self, home: Path | None = None) -> None:
-        named = home or os.environ.get("IOD_HOME")
-        self.home = Path(named).absolute() if named else None
-        """The one folder for everything, if there is one."""
-        if self.home is not None:
-            self.config = self.state = self.home
-        else:
-            import platformdirs
-
-            self.config = platformdirs.user_config_path(APPLICATION)
-            self.state = platformdirs.user_state_path(APPLICATION)
-
-    @property
-    def settings(self) -> Path:
-        """The configuration."""
-        return self.config / "config.toml"
-
-    @property
-    def database(self) -> Path:
-        """What is known of jobs."""
-        return self.state / "jobs.sqlite"
-
-    @property
-    def local_jobs(self) -> Path:
-        """Work folders of jobs that run here."""
-        return self.state / "local"
-
-    @property
-    def panda(self) -> Path:
-        """What the PanDA client keeps: tokens."""
-        return self.config / "panda"
-
-    def prepare(self) -> None:
-        """Make them, for the user's eyes alone. Raises `IodError` STATE_UNUSABLE."""
-        try:
-            for folder in (self.config, self.state):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise IodError(Trouble.STATE_UNUSABLE, f"{error.filename}: {error.strerror}") from None
 
 
 def load_settings(path: Path) -> Settings:
@@ -150,14 +107,5 @@ def load_settings(path: Path) -> Settings:
     except OSError as error:
         raise IodError(Trouble.CONFIG_INVALID, f"{path}: {error.strerror}") from None
     except DocumentInvalid as error:
-        raise IodError(Trouble.CONFIG_INVALID, f"{path}: {error}") from None
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.new")
-    hidden.unlink(missing_ok=True)
-    with open(os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
-        file.write(content)
-    hidden.replace(path)
+        text = str(error).replace(f"not of the form {_URL}", "not https://..., nor http:// of this machine itself")
+        raise IodError(Trouble.CONFIG_INVALID, f"{path}: {text}") from None

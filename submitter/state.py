@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -82,11 +82,18 @@ class Store:
     # ------------------------------------------------------------ jobs
     def add_job(self, job: Job, parts: Sequence[Part] = ()) -> Job:
         """Remember a new job with its parts; it gets its number. Raises `IodError` also for a name that is taken."""
+        (added,) = self.add_jobs([(job, parts)])
+        return added
+
+    def add_jobs(self, jobs: Iterable[tuple[Job, Sequence[Part]]]) -> list[Job]:
+        """The same for many, all or none."""
+        added = []
         with self.change() as db:
-            cursor = db.execute(INSERT_JOB, job_row(job))
-            job = replace(job, id=cursor.lastrowid or 0)
-            self._add_parts(db, [replace(part, job_id=job.id) for part in parts])
-        return job
+            for job, parts in jobs:
+                cursor = db.execute(INSERT_JOB, job_row(job))
+                added.append(replace(job, id=cursor.lastrowid or 0))
+                self._add_parts(db, [replace(part, job_id=added[-1].id) for part in parts])
+        return added
 
     def save_job(self, job: Job) -> None:
         """Write what changed of a job."""

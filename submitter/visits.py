@@ -23,7 +23,7 @@ from transformation.forecast import missing_seds
 from transformation.instance_catalog import CommandsInvalid, InstanceCatalog, PhysicsCommands
 from transformation.model.failures import Failure, JobError
 from transformation.model.focal_plane import Pointing, Sensor
-from transformation.model.spec import VisitItem
+from transformation.model.spec import VisitItem, catalog_item
 from transformation.model.work import Unit
 from transformation.planning import Selection, VisitFacts, has_sky, plan_visit
 from transformation.predict import Prediction, conditions_of, predict_unit, predict_visit
@@ -57,6 +57,8 @@ class VisitInspector:
         """Everything about one visit; problems are in the look, never raised."""
         look = VisitLook(index=index, depth=depth)
         if isinstance(opened, JobError):
+            urls = [catalog_item(entry).url for entry in item.catalogs]
+            look.catalogs = [CatalogFacts(url=url, size_bytes=None, path=None, ranges=False) for url in urls]
             return look.fail(opened.failed)
         look.catalogs = [
             CatalogFacts(url=one.url, size_bytes=one.size_bytes, path=one.path, ranges=one.ranges) for one in opened

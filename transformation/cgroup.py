@@ -3,7 +3,8 @@
 In a box a simulator can take no more than the job's share, whatever it starts; and the kernel says for certain whether
 it ended one for memory. A node allows it where the job's own control group is handed over to it (`Delegate=yes` of
 systemd, HTCondor, Slurm with cgroup v2) and holds nothing but the job. Everywhere else there are no boxes, and nobody
-is told: the accounting over `/proc` holds by itself. Files and rules: Linux, admin-guide/cgroup-v2.
+is told: the accounting over `/proc` holds by itself, and the count of processes that the kernel has ended for memory in the
+whole of our group (versions 1 and 2) tells nearly as much. Files and rules: Linux, admin-guide/cgroup-v2.
 """
 
 from __future__ import annotations
@@ -103,6 +104,23 @@ def open_boxes(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> Boxes | No
         boxes.close()
         return None
     return boxes
+
+
+def count_oom_kills(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int:
+    """How many processes the kernel has ended for memory so far in the control group that holds us, of either version;
+    0 where that cannot be known."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return 0
+    total = 0
+    for line in lines:
+        _, controllers, own = line.split(":", 2)
+        if controllers == "":
+            total += _number(_value(root / own.lstrip("/") / "memory.events", "oom_kill"))
+        elif "memory" in controllers.split(","):
+            total += _number(_value(root / "memory" / own.lstrip("/") / "memory.oom_control", "oom_kill"))
+    return total
 
 
 def _is_ours_alone(folder: Path) -> bool:

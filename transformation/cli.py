@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from argparse import Namespace
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None, *, early: Sequence[int] | None 
     if isinstance(sys.stdout, TextIOWrapper):
         # A name that is not UTF-8 must not end a job that only wanted to print it.
         sys.stdout.reconfigure(errors="backslashreplace")
+    # What a library has to say would go to stderr, where the pilot looks for the reason of a failure.
+    logging.getLogger().addHandler(logging.NullHandler())
     remove_at_exit(os.environ)
     try:
         words = decode_parameters(words)

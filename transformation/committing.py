@@ -20,6 +20,7 @@ from transformation.model.work import Unit
 from transformation.outcomes import Adopted, Committed, Elsewhere, Outcome
 from transformation.ports import StorageError
 from transformation.resume import Done, what_is_done
+from transformation.standing import sweep_elsewhere
 from transformation.targets import PASSED_ON, Target, Targets, worst
 
 Send = Callable[[Target, Callable[[], str | None]], Outcome]
@@ -49,6 +50,7 @@ class Committer:
         self._lock = threading.Lock()
         self._bound: dict[str, Target] = {}
         self._unheard: dict[str, list[tuple[Unit, str]]] = {}
+        self._strays: dict[str, list[Unit]] = {}
 
     def know(self, bound: Mapping[str, Target], unheard: Mapping[str, Sequence[tuple[Unit, str]]]) -> None:
         """What earlier attempts left: units, by id, that have to go to one destination, and what has to be told to
@@ -64,30 +66,35 @@ class Committer:
     def commit(self, unit: Unit, send: Send, *, digest: str, token: str) -> Settled | Failed:
         """Send the unit to the first destination that takes it."""
         problems: list[Failed] = []
+        left: list[Target] = []
         for target in self._candidates(unit):
             agreement = Agreement(self._targets, target, unit, token=token, clock=self._clock)
             outcome = send(target, agreement.reach)
             if isinstance(outcome, Elsewhere):
                 return self._follow(unit, outcome.address, send, digest=digest)
             if not isinstance(outcome, Failed):
-                self._remember(unit, target, agreement.missed)
+                self._remember(unit, target, missed=agreement.missed, left=left)
                 return Settled(target=target, outcome=outcome)
             problems.append(self._leave(target, outcome))
             if agreement.begun or problems[-1].failure not in PASSED_ON:
                 return problems[-1]
+            left.append(target)
         return worst(problems)
 
     def tell_all(self, *, token: str) -> list[Failed]:
-        """Tell destinations of commits that they did not hear of, as far as they answer now; what went wrong."""
+        """Tell destinations of commits that they did not hear of, and remove what was left there on the way, as far as
+        they answer now; what went wrong."""
         problems = []
         with self._lock:
             unheard, self._unheard = self._unheard, {}
-        for address, units in unheard.items():
-            target = self._targets.at(address)
-            if target is None or self._targets.rests(target):
+            strays, self._strays = self._strays, {}
+        for target in self._targets.all:
+            units, left = unheard.get(target.address, []), strays.get(target.address, [])
+            if self._targets.rests(target) or not units + left:
                 continue
             try:
                 leave_word(target, units, token=token, clock=self._clock)
+                sweep_elsewhere(target.hasty, target.place, left, {})
             except StorageError as error:
                 problems.append(self._leave(target, Failed(failure=error.failure, detail=error.detail)))
         return problems
@@ -120,7 +127,9 @@ class Committer:
             self._targets.leave(target, explained)
         return explained
 
-    def _remember(self, unit: Unit, target: Target, missed: Sequence[Target]) -> None:
+    def _remember(self, unit: Unit, target: Target, *, missed: Sequence[Target], left: Sequence[Target]) -> None:
         with self._lock:
             for one in missed:
                 self._unheard.setdefault(one.address, []).append((unit, target.address))
+            for one in left:
+                self._strays.setdefault(one.address, []).append(unit)

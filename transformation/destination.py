@@ -60,22 +60,21 @@ class Destination:
         self._doorkeeper = Doorkeeper(targets.all)
         self._committer = Committer(targets, self._doorkeeper.explain)
         self._surveys: Mapping[str, Survey] = {}
-        self._registrars: dict[str, Registrar] = {}
-        for catalog in filter(None, (target.catalog for target in targets.all)):
-            if catalog.place not in self._registrars:
-                self._registrars[catalog.place] = Registrar(
-                    catalog, gather_s=gather_s, tell=self._note_registration, look=self._look
-                )
+        catalogs = {target.catalog.place: target.catalog for target in targets.all if target.catalog is not None}
+        self._registrars = {
+            place: Registrar(catalog, gather_s=gather_s, tell=self._note_registration, look=self._look)
+            for place, catalog in catalogs.items()
+        }
 
     @property
     def place(self) -> JobPlace:
-        """The first destination."""
-        return self._targets.all[0].place
+        """The first destination that is used, while there is none the first."""
+        return self._targets.first_used().place
 
     @property
     def catalog(self) -> Catalog | None:
-        """Of the first destination."""
-        return self._targets.all[0].catalog
+        """Of the same."""
+        return self._targets.first_used().catalog
 
     @property
     def reports(self) -> list[DestinationReport]:
@@ -120,9 +119,7 @@ class Destination:
     def check_room(self, *, needed_bytes: int, largest_bytes: int) -> tuple[Failed | None, tuple[str, ...]]:
         """Why so many bytes in all, and the largest unit, will not fit; and what else a person should know of it."""
         answering = [target for target in self._targets.all if target.address in self._surveys]
-        rooms = [
-            Room(address=target.address, free_bytes=self._surveys[target.address].free_bytes) for target in answering
-        ]
+        rooms = [Room(address=one.address, free_bytes=self._surveys[one.address].free_bytes) for one in answering]
         findings = check_room(rooms, needed_bytes=needed_bytes, largest_bytes=largest_bytes)
         for target, room, full in zip(answering, rooms, findings.full, strict=True):
             self._targets.report(target).free_bytes = room.free_bytes
@@ -141,9 +138,8 @@ class Destination:
         measured = Measured(
             wall_s=round(attempt.wall_s, 3), cpu_s=round(attempt.cpu_s, 3), max_rss_bytes=attempt.max_rss_bytes
         )
-        return self._commit(
-            staged, unit, Kept(files=good.files, attempt=attempt.number, notes=good.notes, measured=measured)
-        )
+        made = Kept(files=good.files, attempt=attempt.number, notes=good.notes, measured=measured)
+        return self._commit(staged, unit, made)
 
     def commit_empty(self, staged: StagedVisit, unit: Unit) -> Failed | None:
         """Leave the receipt of a unit without objects."""
@@ -158,8 +154,7 @@ class Destination:
     def remember_failure(self, unit: Unit, failed: Failed) -> None:
         """Leave word beside the images that no further try can help, so that none is made."""
         receipt, target = self._receipt(self._visits[unit.visit], 1), self._committer.home(unit)
-        storage = self._targets.storage_of(target)
-        unwritten = record_failure(storage, target.place, unit, failed, receipt=receipt, clock=time.time)
+        unwritten = record_failure(target.hasty, target.place, unit, failed, receipt=receipt, clock=time.time)
         if unwritten is not None:
             self._journal.write("failure_not_recorded", unit=unit.id, detail=unwritten.detail)
 

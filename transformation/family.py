@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -31,6 +33,8 @@ class _Children:
 
     claimed: ClassVar[set[int]] = set()
     adopting: ClassVar[bool] = False
+    lock: ClassVar[threading.RLock] = threading.RLock()
+    """Held from a start to its claim, and from a look at who is unclaimed to what is done about it."""
 
 
 def adopt_orphans(*, adopt: bool = True) -> bool:
@@ -48,13 +52,16 @@ def adopt_orphans(*, adopt: bool = True) -> bool:
     return True
 
 
-def claim(pid: int) -> None:
-    """This child was not adopted: who started it waits for it."""
-    _Children.claimed.add(pid)
+def start_own(start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Start a child of our own, which is not taken for an adopted one: who starts it also waits for it."""
+    with _Children.lock:
+        process = start()
+        _Children.claimed.add(process.pid)
+        return process
 
 
 def release(pid: int) -> None:
-    """A claimed child was waited for."""
+    """A child of our own was waited for."""
     _Children.claimed.discard(pid)
 
 
@@ -112,10 +119,11 @@ def end_strays() -> None:
 
 def reap_adopted() -> None:
     """Wait for adopted children that are over, so that no zombie is left."""
-    for process in _adopted(read_table()):
-        if process.is_over:
-            with suppress(ChildProcessError):
-                os.waitpid(process.pid, os.WNOHANG)
+    with _Children.lock:
+        for process in _adopted(read_table()):
+            if process.is_over:
+                with suppress(ChildProcessError):
+                    os.waitpid(process.pid, os.WNOHANG)
 
 
 def signal_group(group: int, number: int) -> None:
@@ -126,13 +134,20 @@ def signal_group(group: int, number: int) -> None:
 
 def _end(left: Callable[[Table], list[Process]]) -> None:
     end, wait_s = time.monotonic() + _GONE_S, _SHORTEST_WAIT_S
-    while (found := left(read_table())) and time.monotonic() < end:
-        for process in found:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(process.pid, signal.SIGKILL)
+    while _kill(left) and time.monotonic() < end:
         time.sleep(wait_s)
         wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
         reap_adopted()
+
+
+def _kill(left: Callable[[Table], list[Process]]) -> bool:
+    """Kill those that are left; whether there are any."""
+    with _Children.lock:
+        found = left(read_table())
+        for process in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(process.pid, signal.SIGKILL)
+        return bool(found)
 
 
 def _adopted(table: Table) -> list[Process]:

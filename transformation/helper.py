@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from transformation.family import claim, release
+from transformation.family import release, start_own
 
 _PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
 """Lets a helper find this package, installed or not."""
@@ -103,14 +103,14 @@ def start_module(
     It inherits our environment, credentials included, and gets `environment` on top.
     """
     with log.open("ab") as stderr:
-        process = subprocess.Popen(
-            (sys.executable, "-m", module, *arguments),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            # A signal to our process group is ours to answer; the child ends when we close its stdin.
-            start_new_session=True,
-            env={**os.environ, **(environment or {}), "PYTHONPATH": _PACKAGE_PARENT},
+        return start_own(
+            lambda: subprocess.Popen(
+                (sys.executable, "-m", module, *arguments),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                # A signal to our process group is ours to answer; the child ends when we close its stdin.
+                start_new_session=True,
+                env={**os.environ, **(environment or {}), "PYTHONPATH": _PACKAGE_PARENT},
+            )
         )
-    claim(process.pid)
-    return process

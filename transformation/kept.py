@@ -57,23 +57,6 @@ class Kept:
 def keep(workdir: Path, unit: Unit, kept: Kept, *, digest: str) -> Path | None:
     """Move the images to where they outlive the attempt; their folder, None if the disk does not allow it."""
     folder = workdir / FOLDER / unit.id
-    record = _KeptRecord(
-        unit=unit.id,
-        digest=digest,
-        attempt=kept.attempt,
-        notes=kept.notes,
-        measured=kept.measured,
-        files=tuple(
-            _KeptFile(
-                name=file.name,
-                role=file.role,
-                size_bytes=file.size_bytes,
-                adler32=file.adler32,
-                amplifier=file.amplifier,
-            )
-            for file in kept.files
-        ),
-    )
     try:
         if free_bytes(workdir) < _ALWAYS_FREE_BYTES:
             return None
@@ -83,11 +66,27 @@ def keep(workdir: Path, unit: Unit, kept: Kept, *, digest: str) -> Path | None:
         folder.mkdir(parents=True)
         for file in kept.files:
             shutil.move(file.path, folder / file.name)
-        write_whole(folder / _RECORD, msgspec.json.encode(record))
+        write_whole(folder / _RECORD, msgspec.json.encode(_record(unit, kept, digest)))
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)
         return None
     return folder
+
+
+def _record(unit: Unit, kept: Kept, digest: str) -> _KeptRecord:
+    files = tuple(
+        _KeptFile(
+            name=file.name,
+            role=file.role,
+            size_bytes=file.size_bytes,
+            adler32=file.adler32,
+            amplifier=file.amplifier,
+        )
+        for file in kept.files
+    )
+    return _KeptRecord(
+        unit=unit.id, digest=digest, attempt=kept.attempt, notes=kept.notes, measured=kept.measured, files=files
+    )
 
 
 def find_kept(workdir: Path, unit: Unit, *, digest: str) -> Kept | None:

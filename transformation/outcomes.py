@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from transformation.model.failures import Failed
+from transformation.model.failures import Failed, Failure
 from transformation.model.manifest import Measured, UnitManifest
+from transformation.model.work import Unit
 from transformation.standing import Sealed
 
 
@@ -74,3 +75,9 @@ class Elsewhere:
 
 
 Outcome = Committed | Adopted | Elsewhere | Failed
+
+
+def conflict(unit: Unit, *, found: str, wanted: str) -> Failed:
+    """Images of another request stand under this job's name."""
+    detail = f"{unit.id}: the images there answer request {found}, this job is request {wanted}"
+    return Failed(failure=Failure.REQUEST_CONFLICT, detail=detail)

@@ -219,7 +219,11 @@ def _limited_time(pattern: str) -> Iterator[None]:
     def give_up(_signum: int, _frame: FrameType | None) -> None:
         raise JobError(Failure.SENSOR_PATTERN_INVALID, f"'sensors': {pattern!r} takes too long to match; simplify it")
 
-    before = signal.signal(signal.SIGALRM, give_up)
+    try:
+        before = signal.signal(signal.SIGALRM, give_up)
+    except ValueError:  # not in the main thread: who calls from another one has tried the expression before
+        yield
+        return
     signal.setitimer(signal.ITIMER_REAL, _PATTERN_SECONDS)
     try:
         yield

@@ -17,13 +17,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
 
-from transformation.cgroup import Box, Boxes, BoxFacts, open_boxes
-from transformation.family import COOKIE, claim, end_family, end_strays, release
+from transformation.cgroup import Box, Boxes, BoxFacts, count_oom_kills, open_boxes
+from transformation.family import COOKIE, end_family, end_strays, release, start_own
 from transformation.helper import start_module
 from transformation.limits import NO_LIMITS, Budget, EndedBy, Limits
 from transformation.supervise import Observer, Running, Supervisor
@@ -69,6 +69,8 @@ class Finished:
     """It was ended for what the job had left, although no other simulator process was there."""
     oom_killed: bool = False
     """The kernel says that it ended a process of it for memory."""
+    oom_nearby: bool = False
+    """The kernel says that it ended some process of the job for memory meanwhile."""
 
     @property
     def good(self) -> bool:
@@ -105,6 +107,7 @@ class Processes:
         self._starting = threading.Lock()
         self._stopping = threading.Event()
         self._guardian: subprocess.Popen[bytes] | None = None
+        self._guardian_log: Path | None = None
         self._boxes: Boxes | None = None
         self.n_started = 0
         """How many processes were started so far."""
@@ -114,7 +117,7 @@ class Processes:
         guardian that sees to their end if we are killed."""
         self.supervisor.budget = budget
         self._boxes = open_boxes()
-        self._guardian = start_module("transformation.guardian", log, arguments=(self._word,))
+        self._guardian_log = log
 
     @property
     def stopping(self) -> bool:
@@ -128,7 +131,7 @@ class Processes:
 
     def run(self, command: Command) -> Finished:
         """Run to the end, or to a limit, or to `stop`; blocks. Raises `StartFailed`."""
-        started = time.monotonic()
+        started, n_oom_kills = time.monotonic(), count_oom_kills()
         terminal = open_terminal() if command.observer else None
         try:
             with self._started(command, started, terminal) as (running, box):
@@ -144,7 +147,11 @@ class Processes:
             if terminal:
                 terminal.close()
         facts = BoxFacts() if box is None else box.close()
-        return _reaped(running, facts, time.monotonic() - started)
+        return replace(
+            _reaped(running, time.monotonic() - started),
+            oom_killed=facts.n_oom_kills > 0,
+            oom_nearby=count_oom_kills() > n_oom_kills,
+        )
 
     def stop(self) -> None:
         """End every process now and let none start; returns when their signals are sent."""
@@ -183,6 +190,8 @@ class Processes:
                 logs=(command.stdout, command.stderr), observer=command.observer, begun=now, advanced=now,
             )  # fmt: skip
             self.supervisor.enter(running)
+            if self._guardian is None and self._guardian_log is not None:  # late: the first simulator does not wait
+                self._guardian = start_module("transformation.guardian", self._guardian_log, arguments=(self._word,))
         budget = self.supervisor.budget
         box = self._boxes.open(budget.memory_bytes) if self._boxes and budget else None
         if box is not None:
@@ -193,7 +202,7 @@ class Processes:
             self.supervisor.leave(running)
 
 
-def _reaped(running: Running, facts: BoxFacts, wall_s: float) -> Finished:
+def _reaped(running: Running, wall_s: float) -> Finished:
     """Wait for the leader, whose family is gone."""
     _, status, usage = os.wait4(running.pid, 0)
     release(running.pid)
@@ -208,7 +217,6 @@ def _reaped(running: Running, facts: BoxFacts, wall_s: float) -> Finished:
         max_rss_bytes=max(usage.ru_maxrss * 1024, running.usage.most_memory_bytes),
         remark=running.remark,
         alone=running.alone,
-        oom_killed=facts.n_oom_kills > 0,
     )
 
 
@@ -222,18 +230,19 @@ def _spawn(command: Command, terminal: Terminal | None, word: str) -> int:
         command.stderr.open("ab") as stderr,
     ):
         try:
-            process = subprocess.Popen(
-                (*_die_with_us(), *command.argv),
-                cwd=command.folder,
-                env={**command.environment, COOKIE: word},
-                stdin=stdin,
-                stdout=terminal.process_end if terminal else stdout,
-                stderr=stderr,
-                start_new_session=True,
+            process = start_own(
+                lambda: subprocess.Popen(
+                    (*_die_with_us(), *command.argv),
+                    cwd=command.folder,
+                    env={**command.environment, COOKIE: word},
+                    stdin=stdin,
+                    stdout=terminal.process_end if terminal else stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
             )
         except OSError as error:
             raise StartFailed(f"{command.argv[0]} cannot be started: {error.strerror}") from None
-    claim(process.pid)
     # The thread that called `run` reaps it with wait4, which also tells CPU time and peak memory.
     process.returncode = 0
     _limit_by_kernel(process.pid, command.limits)

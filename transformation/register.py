@@ -190,14 +190,12 @@ def register_location(
     registration = register_units(catalog, units, look)
     if registration.failed is not None and not registration.done:
         return registration.failed
+    twin = "{}: the same request is registered from {}; this copy is not needed"
     return Replayed(
         manifests=tuple(unit.manifest for unit in registration.done),
         skipped=skipped,
         failed=registration.failed,
-        elsewhere=tuple(
-            f"{unit.manifest.unit}: the same request is registered from {url}; this copy is not needed"
-            for unit, url in registration.elsewhere
-        ),
+        elsewhere=tuple(twin.format(unit.manifest.unit, url) for unit, url in registration.elsewhere),
     )
 
 

@@ -54,6 +54,7 @@ class Reporter:
         self._written = 0.0
         self._version = -1
         self._processes: Processes | None = None
+        self._destination: Destination | None = None
         self._memory = MemoryMonitor()
         self.report = JobReport(
             exit_code=Failure.TERMINATED.code,
@@ -97,7 +98,7 @@ class Reporter:
 
     def placed(self, destination: Destination) -> None:
         """Where images go."""
-        self.report.catalog = destination.catalog.place if destination.catalog else ""
+        self._destination = destination
         self.report.destinations = destination.reports
         self.report.visits = [
             VisitReport(
@@ -164,6 +165,10 @@ class Reporter:
         totals.cpu_s = round(sum(unit.cpu_s for unit in report.units), 3)
         totals.max_rss_bytes = max((unit.max_rss_bytes for unit in report.units), default=0)
         totals.output_bytes = sum(file.size for unit in report.units for file in unit.files if unit.made_in_this_run)
+        if self._destination:
+            report.catalog = self._destination.catalog.place if self._destination.catalog else ""
+            for visit in report.visits:
+                visit.place = self._destination.place.visit_folder(visit.visit)
         if self._processes:
             totals.simulator_processes = self._processes.n_started
             totals.job_memory_bytes = self._processes.supervisor.most_memory_bytes

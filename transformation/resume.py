@@ -17,8 +17,8 @@ from transformation.layout import JobPlace, failure_name, is_claim, manifest_nam
 from transformation.model.failures import Failed
 from transformation.model.manifest import UnitManifest
 from transformation.model.work import Unit
+from transformation.outcomes import conflict
 from transformation.ports import Entry, Storage, StorageError
-from transformation.stage_out import conflict
 from transformation.standing import Invalid, Sealed, Standing, complete, read_failure, read_manifest, restore, sweep
 
 _QUESTIONS_AT_ONCE = 16

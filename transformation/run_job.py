@@ -13,7 +13,7 @@ from site_configs.schema import Site
 from transformation.destination import Destination
 from transformation.fetching import Note, keep_silent
 from transformation.forecast import Forecast, VisitInputs, job_report, make_forecast, needs_of, unit_report
-from transformation.job import Job, read_clocks
+from transformation.job import Job, read_clocks, scratch_share
 from transformation.journal import Journal
 from transformation.ledger import Ledger
 from transformation.model.failures import Failure, JobError
@@ -149,8 +149,14 @@ def _run_units(
 
 def decide_hands_of(job: Job, release: Release, n_units: int) -> int:
     """How many simulator processes run at once on this worker. Raises `JobError` if not even one fits."""
-    folder = job.workdir.scratch
-    return decide_hands(release.name, needs_of(release), job.share, free_bytes(folder), str(folder), n_units)
+    folder, needs, share = job.workdir.scratch, needs_of(release), scratch_share(job.site)
+    needed = needs.visit_scratch_bytes + needs.unit_scratch_bytes
+    if share is not None and share < needed:
+        detail = f"a visit and a unit of {release.name} need {needed / 1e6:,.0f} MB of scratch"
+        raise JobError(Failure.SCRATCH_SHORT, f"{detail}, this job may use {share / 1e6:,.0f} MB")
+    free = free_bytes(folder)
+    room = free if share is None else min(free, share)
+    return decide_hands(release.name, needs, job.share, room, str(folder), n_units)
 
 
 def forecast_of(job: Job, plan: Plan, units: Sequence[Unit]) -> Forecast:

@@ -21,15 +21,14 @@ from transformation.debug_bundle import pack
 from transformation.destination import Destination
 from transformation.helper import HelperOfThread
 from transformation.journal import Journal
-from transformation.judge import Light
 from transformation.ledger import Ledger
 from transformation.model.failures import Failed, Failure
-from transformation.model.focal_plane import Pointing, Sensor
+from transformation.model.focal_plane import Sensor
 from transformation.model.report import AttemptReport
 from transformation.model.work import Batch, Unit
 from transformation.ports import StorageError
 from transformation.set_up import ReadyVisit, SimulatorBench, set_up_visit, trim
-from transformation.simulate import Attempt, Good, examine, is_lost, simulate
+from transformation.simulate import Attempt, Good, examine, is_lost, light_of, simulate
 from transformation.simulator.seam import TrimGroup
 from transformation.stage_in import StagedVisit
 from transformation.watch import Watch
@@ -230,7 +229,7 @@ class UnitLoop:
             self._ledger.attempted(unit, self._report(ready, attempt, None))
             self._record_empty(ready, unit)
             return None
-        light = _light(ready.staged)
+        light = light_of(ready.staged)
         good = examine(self._bench, self._readers.get(), ready, unit, attempt, light, self._sensors[unit.sensor])
         failed = settle(good, attempt.facts) if isinstance(good, Failed) else None
         self._ledger.attempted(unit, self._report(ready, attempt, failed))
@@ -298,14 +297,3 @@ class UnitLoop:
             cpu_s=round(attempt.cpu_s, 3),
             max_rss_bytes=attempt.max_rss_bytes,
         )
-
-
-def _light(staged: StagedVisit) -> Light:
-    catalog = staged.catalog
-    return Light(
-        pointing=Pointing(ra_deg=catalog.ra_deg, dec_deg=catalog.dec_deg, rotskypos_deg=catalog.rotskypos_deg),
-        has_sky=staged.facts.has_sky,
-        has_dome_light=catalog.telconfig in {2, 3},
-        dome_is_open=catalog.telconfig == 0,
-        zenith_v=22.0 if staged.commands.zenith_v is None else staged.commands.zenith_v,
-    )

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from transformation.disk_use import free_bytes
 from transformation.evidence import SPACE_NEEDED_BYTES, Evidence, explain
 from transformation.instance_catalog import header_lines
 from transformation.limits import Limits
@@ -218,15 +219,6 @@ def _trim_once(bench: SimulatorBench, ready: ReadyVisit, group: TrimGroup, attem
         return Failed(failure=Failure.SET_UP_FAILED, detail=detail)
     ready.sources.update(sources_found(command.stdout.read_text(errors="replace")))
     return None
-
-
-def free_bytes(folder: Path) -> int:
-    """Space that can still be written where the folder is; none if no file can be added."""
-    try:
-        free = os.statvfs(folder)
-    except OSError:
-        return SPACE_NEEDED_BYTES
-    return 0 if free.f_files > 0 and free.f_favail == 0 else free.f_bavail * free.f_frsize
 
 
 def _has_file_at_limit(folder: Path, limit_bytes: int | None) -> bool:

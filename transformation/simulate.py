@@ -14,10 +14,11 @@ from transformation.helper import Helper, HelperFailed
 from transformation.judge import Light, electrons_due, judge, keys_of
 from transformation.limits import EndedBy
 from transformation.model.failures import Failed, Failure
-from transformation.model.focal_plane import Sensor
+from transformation.model.focal_plane import Pointing, Sensor
 from transformation.model.work import Batch, ExpectedFile, MadeFile, Role, Unit
 from transformation.process import Command, Finished, StartFailed
 from transformation.set_up import ReadyVisit, SimulatorBench, disk_is_full
+from transformation.stage_in import StagedVisit
 from transformation.supervise import Observer
 
 _FACTS_TIMEOUT_S = 300.0
@@ -210,3 +211,15 @@ def _due(ready: ReadyVisit, unit: Unit, facts: dict[str, Facts | None], light: L
         return 0.0
     with ready.jobs.trimmed(unit.sensor).open(encoding="utf-8", errors="replace") as lines:
         return electrons_due(unit, light, sensor, lines)
+
+
+def light_of(staged: StagedVisit) -> Light:
+    """What may shine on the sensors of a visit."""
+    catalog = staged.catalog
+    return Light(
+        pointing=Pointing(ra_deg=catalog.ra_deg, dec_deg=catalog.dec_deg, rotskypos_deg=catalog.rotskypos_deg),
+        has_sky=staged.facts.has_sky,
+        has_dome_light=catalog.telconfig in {2, 3},
+        dome_is_open=catalog.telconfig == 0,
+        zenith_v=22.0 if staged.commands.zenith_v is None else staged.commands.zenith_v,
+    )

@@ -33,7 +33,7 @@ from transformation.model.manifest import (
     timestamp,
 )
 from transformation.model.work import MadeFile, Unit
-from transformation.outcomes import Adopted, Committed, Elsewhere, Outcome, Receipt, Transfer
+from transformation.outcomes import Adopted, Committed, Elsewhere, Outcome, Receipt, Transfer, conflict
 from transformation.ports import Storage, StorageError
 from transformation.standing import (
     Invalid,
@@ -73,9 +73,8 @@ def commit_unit(
     `token` (letters, digits, `_`, `-`; at most 50) is unique to this attempt at this unit, `clock` gives seconds since
     the epoch, `record` gets every transfer, maybe several at once. `agree` is asked once, when the files are there and
     before the unit is committed: it gives the address of another destination if the unit belongs there (it may raise
-    `StorageError`). The failure is the storage's, or REQUEST_CONFLICT if
-    a unit of another request stands under the same name; after a storage's failure the unit may be committed all the
-    same.
+    `StorageError`). The failure is the storage's, or REQUEST_CONFLICT if a unit of another request stands under the
+    same name; after a storage's failure the unit may be committed all the same.
     """
     commit = _Commit(
         storage=storage, place=place, unit=unit, files=files, receipt=receipt, clock=clock, record=record, agree=agree
@@ -112,12 +111,6 @@ def record_failure(
     except StorageError as error:
         return _failed(error)
     return None
-
-
-def conflict(unit: Unit, *, found: str, wanted: str) -> Failed:
-    """Images of another request stand under this job's name."""
-    detail = f"{unit.id}: the images there answer request {found}, this job is request {wanted}"
-    return Failed(failure=Failure.REQUEST_CONFLICT, detail=detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,9 +206,10 @@ class _Commit:
 
     def _withdraw(self, draft: UnitManifest, problem: Failed) -> Outcome:
         """Give up the upload; it may have failed because a faster attempt cleaned up after its commit."""
-        if not self._drop(draft):
-            return problem
+        if problem.failure is Failure.STORAGE_UNREACHABLE:
+            return problem  # every further question would take its time-out; others will clean up
         try:
+            self._drop(draft)
             found = read_manifest(self.storage, self.place, draft.visit, draft.unit)
             outcome = self._verdict(found, draft) if isinstance(found, Standing) else None
         except StorageError:
@@ -267,14 +261,10 @@ class _Commit:
     def _receipts(self) -> list[str]:
         return [entry.name for entry in self.storage.list(self.place.units_folder(self.unit.visit))]
 
-    def _drop(self, draft: UnitManifest) -> bool:
-        """Remove what was sent; False if the storage does not even do that."""
-        try:
+    def _drop(self, draft: UnitManifest) -> None:
+        with suppress(StorageError):
             for file in draft.files:
                 self.storage.delete(self.place.file_url(draft.visit, file.temporary))
-        except StorageError:
-            return False
-        return True
 
     def _gives_up(self) -> Failed:
         detail = f"{self.unit.id}: what is stored there is taken away or spoiled each time"

@@ -188,7 +188,8 @@ def sweep_elsewhere(
             if temporary_owner(name) in owners:
                 storage.delete(place.file_url(visit, name))
     for unit in units:
-        for name in hidden_of(unit.id, receipts.get(unit.id, ())):
+        names = receipts.get(unit.id, ())
+        for name in (*hidden_of(unit.id, names), *({failure_name(unit.id)} & set(names))):
             if not is_claim(name):
                 storage.delete(place.receipt_url(unit.visit, name))
 

@@ -12,10 +12,12 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from transformation.disk_use import FolderMeter, free_bytes, size_of, taken_bytes
 from transformation.family import families, reap_adopted, signal_group
 from transformation.limits import (
     Budget,
@@ -39,8 +41,8 @@ _STOOD_STILL_S = 5.0
 """A tick that comes so late: the machine, or all of us, was stopped meanwhile."""
 _ROOM_MADE_S = 10.0
 """What one that was ended for its work files leaves is removed by then; only then another one has to go."""
-_BLOCK_BYTES = 512
-"""Unit of `st_blocks`, whatever the file system."""
+_LEAST_REST_S = 2.0
+"""Between two counts of everything in the scratch folder."""
 
 
 class Observer(Protocol):
@@ -85,6 +87,7 @@ class Supervisor:
         self._running: dict[int, Running] = {}
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._meter: FolderMeter | None = None
         self._ticked = self._looked = time.monotonic()
         self._next_look = self._gap_s = look_s
         self._room_made = 0.0
@@ -105,6 +108,7 @@ class Supervisor:
             self._gap_s = min(_FIRST_LOOK_S, self._look_s)
             self._next_look = time.monotonic() + self._gap_s
             if self._thread is None:
+                self._ticked = self._looked = time.monotonic()
                 self._thread = threading.Thread(target=self._work, name="watchdog", daemon=True)
                 self._thread.start()
 
@@ -140,8 +144,8 @@ class Supervisor:
             return None
         with self._lock:
             usages = {pid: one.usage for pid, one in self._running.items()}
-        taken = 0 if budget.scratch_bytes is None else taken_bytes(budget.scratch)
-        return reason_to_wait(budget, usages, taken_bytes=taken, free_bytes=free_bytes(budget.scratch))
+        free = free_bytes(budget.scratch)
+        return reason_to_wait(budget, usages, taken_bytes=self._taken(budget, free), free_bytes=free)
 
     def memory_in_words(self) -> str:
         """At the last look."""
@@ -168,11 +172,12 @@ class Supervisor:
             self._forgive_pause(now)
             with self._lock:
                 running = dict(self._running)
-            if now >= self._next_look:
-                self._look(running, now)
-            for one in running.values():
-                one.usage.log_bytes = max(map(_size, one.logs), default=0)
-            self._watch_disk(running, now)
+            with suppress(OSError):  # of a machine that is out of something: the next look may be luckier
+                if now >= self._next_look:
+                    self._look(running, now)
+                for one in running.values():
+                    one.usage.log_bytes = max(map(size_of, one.logs), default=0)
+                self._watch_disk(running, now)
             self._enforce(running, now)
 
     def _forgive_pause(self, now: float) -> None:
@@ -223,9 +228,7 @@ class Supervisor:
         if budget is None or now < self._room_made:
             return
         free = free_bytes(budget.scratch)
-        if free >= budget.reserve_bytes and budget.scratch_bytes is None:
-            return
-        taken = 0 if budget.scratch_bytes is None else taken_bytes(budget.scratch)
+        taken = self._taken(budget, free)
         usages = _usages(running)
         victim = out_of_scratch(budget, usages, taken_bytes=taken, free_bytes=free)
         if victim is not None:
@@ -235,6 +238,16 @@ class Supervisor:
         if victim is not None:
             self._room_made = now + _ROOM_MADE_S
         self._end(running, victim)
+
+    def _taken(self, budget: Budget, free: int) -> int:
+        """What the job has in its scratch folder, as far as that matters."""
+        if budget.scratch_bytes is None:
+            return 0
+        if self._meter is None:
+            rest_s = min(_LEAST_REST_S, self._look_s)
+            self._meter = FolderMeter(folder=budget.scratch, rest_s=self._look_s, least_rest_s=rest_s)
+        enough = budget.scratch_bytes - budget.unit_scratch_bytes
+        return self._meter.taken(time.monotonic(), free=free, enough=enough)
 
     def _end(self, running: dict[int, Running], victim: Victim | None) -> None:
         if victim is not None:
@@ -266,35 +279,3 @@ def _usages(running: dict[int, Running]) -> dict[int, Usage]:
 def _memory_of_helpers(table: Table, running: dict[int, Running]) -> int:
     own = os.getpid()
     return sum(memory_of(one.pid) for one in table.values() if one.parent == own and one.pid not in running)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def free_bytes(folder: Path) -> int:
-    """Space that can still be written where the folder is; plenty where that cannot be asked."""
-    try:
-        free = os.statvfs(folder)
-    except OSError:
-        return 1 << 62
-    return free.f_bavail * free.f_frsize
-
-
-def taken_bytes(folder: Path) -> int:
-    """Disk that all files below the folder take; links are not followed."""
-    total, folders = 0, [str(folder)]
-    while folders:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * _BLOCK_BYTES
-        except OSError:
-            continue  # removed meanwhile
-    return total

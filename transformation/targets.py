@@ -90,6 +90,11 @@ class Targets:
             report = self.report(target)
             report.used, report.n_units = True, report.n_units + 1
 
+    def first_used(self) -> Target:
+        """The first at which units stand; the first of all while there is none."""
+        used = (target for target, report in zip(self.all, self.reports, strict=True) if report.used)
+        return next(used, self.all[0])
+
     def report(self, target: Target) -> DestinationReport:
         """What the job report says of it."""
         return self.reports[self.all.index(target)]

@@ -9,7 +9,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Protocol, Tuple
+from typing import Iterable, List, Optional, Protocol, Tuple
 
 from cvmfs_publish.copying import copy_release, write_error
 from cvmfs_publish.layout import CATALOG_MARKER, CURRENT, RETIRING, Address
@@ -52,6 +52,16 @@ def _remove_partials(folder: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
+def place_markers(root: Path, markers: Iterable[str]) -> None:
+    """Mark folders that get a catalog of their own; raises `KitError`."""
+    try:
+        for marker in markers:
+            if not (root / marker).exists():
+                (root / marker).touch()
+    except OSError as error:
+        raise write_error(error) from None
+
+
 @dataclass(frozen=True)
 class AddRelease:
     """A new release in a version folder of its own."""
@@ -78,17 +88,7 @@ class AddRelease:
     def in_place(self, root: Path) -> None:
         """Copy, then mark the catalogs."""
         copy_release(self.tree, self.release, root / self.address.release_folder)
-        self.mark(root)
-
-    def mark(self, root: Path) -> None:
-        """Place the catalog markers."""
-        try:
-            for marker in self.markers:
-                (root / marker).touch(mode=0o644)
-                (root / marker).chmod(0o644)
-            (root / self.address.version_folder).chmod(0o755)
-        except OSError as error:
-            raise write_error(error) from None
+        place_markers(root, self.markers)
 
     def at_once(self, root: Path) -> None:
         """Copy beside the place, then rename; catalogs mean nothing in a plain folder."""
@@ -97,7 +97,6 @@ class AddRelease:
         try:
             _remove_partials(version)
             copy_release(self.tree, self.release, partial / self.address.name)
-            partial.chmod(0o755)
             partial.rename(version)  # over an empty folder at most
         except OSError as error:
             raise write_error(error) from None

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from cvmfs_publish.archive import write_tarball
 from cvmfs_publish.backends.directory import space_problems
-from cvmfs_publish.backends.edits import AddRelease, Edit
+from cvmfs_publish.backends.edits import AddRelease, Edit, place_markers
 from cvmfs_publish.backends.seam import Label, Published
 from cvmfs_publish.backends.transaction import OPEN, OPENING, TransactionBackend
 from cvmfs_publish.config import Config
@@ -112,12 +112,8 @@ class IngestBackend(TransactionBackend):
         label = Label(noted.get("tag"), str(noted.get("message", "")))
         self.state.note(INGESTED, **noted)
 
-        def mark() -> None:
-            for marker in noted.get("markers", ()):
-                (self.root / marker).touch(mode=0o644)
-
         try:
-            self.in_transaction(mark, label, "", noted)
+            self.in_transaction(lambda: place_markers(self.root, noted.get("markers", ())), label, "", noted)
         except KitError:
             self.state.note(INGESTED, **noted)
             raise

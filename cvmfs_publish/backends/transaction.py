@@ -137,6 +137,8 @@ class TransactionBackend:
         finished = run(self.server.publish(label), narrate=self.narrate)
         if finished.code:
             raise explain(finished)
+        if self.server.state().in_transaction:
+            raise KitError(Exit.PUBLISH_FAILED, "publish ended with 0, and the repository is still in transaction")
 
     def give_up(self, cause: Optional[BaseException] = None) -> None:
         """Abort and see that it is closed; raises `KitError` STUCK if it is not."""

@@ -1,5 +1,5 @@
 """`iod-publish build runtime`: this project with its Python and everything it imports, in a folder that starts from
-any mount point. Why so: docs/decisions/0020-a-runtime-with-its-own-python.md.
+any mount point. Why so: docs/decisions/0018-a-runtime-with-its-own-python.md.
 """
 
 from __future__ import annotations

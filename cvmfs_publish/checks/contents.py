@@ -11,8 +11,9 @@ import os
 import pwd
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Pattern, Tuple
+from typing import Dict, Iterator, List, Pattern, Tuple
 
 from cvmfs_publish.checks.findings import Finding
 from cvmfs_publish.checks.tree import Tree
@@ -27,18 +28,20 @@ _OVERLAP_BYTES = 256
 _TEXT_LIMIT_BYTES = 1 << 20
 """Tokens are looked for in texts up to this size: above are data, where chance finds them."""
 
-_FOREIGN = rb"/(?:home|Users|afs|scratch|builddir|root)/[\w.+-]+"
+_FOREIGN = rb"(?:home|Users|afs|scratch|builddir|root)/[\w.+-]+"
+_MOST_PATHS = 1000
+"""Foreign paths of one block that are passed over in the search for one of our own."""
 _KEY = b"PRIVATE" + b" KEY-----"  # in two: this file is published, and checked, too
 _KEY_WORDS = "a private key"
 _TOKENS = tuple(
     (re.compile(pattern), what)
     for pattern, what in (
-        (rb"\bAKIA[0-9A-Z]{16}\b", "an AWS key"),
-        (rb"\bgh[pousr]_[A-Za-z0-9]{36,}", "a GitHub token"),
-        (rb"\bglpat-[\w-]{20,}", "a GitLab token"),
-        (rb"\bxox[abpr]-[0-9A-Za-z-]{20,}", "a Slack token"),
-        (rb"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{20,}", "a bearer token"),
-        (rb"\bpassword\s*[=:]\s*[\"'][^\"'\s$<>{}]{8,}[\"']", "a password"),
+        (rb"AKIA[0-9A-Z]{16}\b", "an AWS key"),
+        (rb"gh[pousr]_[A-Za-z0-9]{36,}", "a GitHub token"),
+        (rb"glpat-[\w-]{20,}", "a GitLab token"),
+        (rb"xox[abpr]-[0-9A-Za-z-]{20,}", "a Slack token"),
+        (rb"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{20,}", "a bearer token"),
+        (rb"password\s*[=:]\s*[\"'][^\"'\s$<>{}]{8,}[\"']", "a password"),
     )
 )
 _SECRET_NAMES = re.compile(r"(?:^|/)(?:id_(?:rsa|dsa|ecdsa|ed25519)|\.netrc|\.pgpass|x509up_u\d+|\.aws/credentials)$")
@@ -75,8 +78,7 @@ class _Scan:
 
     def __init__(self, tree: Tree) -> None:
         self._root = tree.root
-        self._own = _alternatives(own_paths(tree))
-        self._foreign = re.compile(_FOREIGN)
+        self._paths = path_pattern(own_paths(tree))
 
     def read(self, entry: Entry, contents: Contents) -> None:
         digest = hashlib.sha256()
@@ -96,10 +98,11 @@ class _Scan:
         contents.findings += self._findings(entry, head, seen)
 
     def _look(self, block: bytes, seen: _Seen) -> None:
-        if not seen.own and self._own and (found := self._own.search(block)):
-            seen.own = found.group()
-        if not seen.foreign and (found := self._foreign.search(block)):
-            seen.foreign = found.group()
+        for found in islice(self._paths.finditer(block) if not seen.own else (), _MOST_PATHS):
+            if found.group("own"):
+                seen.own = found.group()
+                break
+            seen.foreign = seen.foreign or found.group()
         if not seen.secret and _KEY in block and seen.is_text:
             seen.secret = _KEY_WORDS
         if not seen.secret and seen.is_text and len(block) <= _TEXT_LIMIT_BYTES:
@@ -170,7 +173,8 @@ def own_paths(tree: Tree) -> Tuple[str, ...]:
     return tuple(sorted(path.rstrip("/") for path in paths if path.rstrip("/")))
 
 
-def _alternatives(paths: Tuple[str, ...]) -> Optional[Pattern[bytes]]:
-    """One pattern for all of them: it begins with `/`, which lets `re` skip."""
-    inner = b"|".join(re.escape(os.fsencode(path[1:])) for path in paths)
-    return re.compile(b"/(?:" + inner + rb")(?=[/\s\"':;,)\0]|$)[\w./+-]{0,80}") if inner else None
+def path_pattern(own: Tuple[str, ...]) -> Pattern[bytes]:
+    """One pattern for our own folders and for those that no worker has: it begins with `/`, which lets `re` skip."""
+    inner = b"|".join(re.escape(os.fsencode(path[1:])) for path in own)
+    mine = b"(?P<own>(?:" + inner + rb")(?=[/\s\"':;,)\0]|$)[\w./+-]{0,80})"
+    return re.compile(b"/(?:" + mine + b"|" + _FOREIGN + b")")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
+import re
 import unicodedata
 from pathlib import Path
 from typing import Dict, Iterator
@@ -14,7 +14,9 @@ from cvmfs_publish.layout import CATALOG_MARKER
 from cvmfs_publish.trees import Entry
 
 _VERSION_CONTROL = frozenset({".git", ".svn", ".hg", ".bzr", "CVS"})
-_SCRAPS = ("*~", "*.swp", "*.swo", "*.orig", "*.rej", ".DS_Store", "._*", "Thumbs.db", ".nfs*", "*.o", "*.lo", ".iod-*")
+_SCRAPS = re.compile(
+    r".*(?:~|\.sw[po]|\.orig|\.rej|\.l?o)\Z|(?:\._|\.nfs|\.iod-)|(?:\.DS_Store|Thumbs\.db)\Z", re.DOTALL
+)
 _RUN_FOLDERS = ("work", "output")
 """Where PhoSim 3.4 writes when it is not told otherwise; what lies there is of somebody's run."""
 _PYC_HASHED = 1
@@ -33,6 +35,8 @@ def check_names(tree: Tree) -> Iterator[Finding]:
 def name_findings(path: str) -> Iterator[Finding]:
     """What is wrong with one name, whatever else is there."""
     name = path.rpartition("/")[2]
+    if name.isascii() and name.isprintable() and len(name) <= 255 and not name.startswith(".cvmfs"):
+        return
     raw = name.encode("utf-8", "surrogateescape")
     if len(raw) > 255:
         yield Finding("name-long", path, f"the name has {len(raw)} bytes")
@@ -50,7 +54,7 @@ def _collisions(tree: Tree) -> Iterator[Finding]:
     folded: Dict[str, str] = {}
     composed: Dict[str, str] = {}
     for entry in tree.entries:
-        composed_path = unicodedata.normalize("NFC", entry.path)
+        composed_path = entry.path if entry.path.isascii() else unicodedata.normalize("NFC", entry.path)
         other = composed.setdefault(composed_path, entry.path)
         if other != entry.path:
             yield Finding("name-unicode", entry.path, f"the same as {other} once normalised")
@@ -69,7 +73,7 @@ def _litter(tree: Tree) -> Iterator[Finding]:
         if entry.name in _VERSION_CONTROL:
             below = entry.path + "/"
             yield Finding("litter-vcs", entry.path, "belongs to version control")
-        elif any(fnmatch.fnmatchcase(entry.name, pattern) for pattern in _SCRAPS):
+        elif _SCRAPS.match(entry.name):
             below = entry.path + "/"
             yield Finding("litter", entry.path, "a leftover of editing or building", fixable=not entry.is_folder)
         elif entry.path.partition("/")[0] in _RUN_FOLDERS and not entry.is_folder:

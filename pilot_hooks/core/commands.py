@@ -6,10 +6,6 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
-from .carry import CannotCarry, install, pack
-from .postprocess import postprocess
-from .preprocess import preprocess
-
 USAGE = """\
 usage: python3 pilot_hooks COMMAND
 
@@ -29,16 +25,27 @@ def main(words: Optional[List[str]] = None) -> int:
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     # Lines in order, also where stdout is a file.
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    # Each loads what it needs alone: two of them run around every payload.
     if name == "preprocess":
+        from .preprocess import preprocess
+
         return preprocess(Path.cwd(), rest)
     if name == "postprocess" and not rest:
+        from .postprocess import postprocess
+
         return postprocess(Path.cwd())
     if name in ("install", "pack") and len(rest) == 1:
-        try:
-            print(install(Path(rest[0])) if name == "install" else pack(Path(rest[0])))
-        except CannotCarry as error:
-            print(error, file=sys.stderr)
-            return 1
-        return 0
+        return _carry(name, Path(rest[0]))
     print(USAGE, end="", file=sys.stdout if name in ("-h", "--help") else sys.stderr)
     return 0 if name in ("-h", "--help") else _WRONG_USAGE
+
+
+def _carry(name: str, place: Path) -> int:
+    from .carry import CannotCarry, install, pack
+
+    try:
+        print(install(place) if name == "install" else pack(place))
+    except CannotCarry as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0

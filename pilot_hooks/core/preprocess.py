@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import List, Optional
 
 from .files import ERROR_REPORT, REPORT, write_document
+from .memory_of_node import remember_fit, was_fit
 from .start import Answer, command_of, run
 from .table import RELEASE_UNREACHABLE, Row, diagnosis, row_named, rows_by_code
 
@@ -22,6 +23,9 @@ def preprocess(workdir: Path, arguments: List[str], limit_s: float = LIMIT_S) ->
     Only a verdict on the worker stops a job here. Whatever else goes wrong is left for the job itself to meet, which
     can say more about it: no doctor in this release, a wrong option, a doctor that crashed.
     """
+    if was_fit(arguments):
+        print("doctor: go, this node was fit a short while ago")
+        return 0
     command = command_of(workdir)
     if not command:
         print("no lsst-trf here to ask: the payload will tell")
@@ -33,6 +37,8 @@ def preprocess(workdir: Path, arguments: List[str], limit_s: float = LIMIT_S) ->
     row = _verdict(answer)
     print(f"doctor: {'go' if row is None else row['name']} after {time.monotonic() - started:.1f} s")
     if row is None:
+        if answer.exit_code == 0:
+            remember_fit(arguments)
         return 0
     _leave_word(workdir, row, _detail(answer, limit_s))
     return int(row["code"])

@@ -28,8 +28,8 @@ def tidy(workdir: Path, report: Document, story: Story) -> List[str]:
     if not (report.get("spec") or {}).get("debug"):
         doomed += _scratch_folders(workdir, story)
     for folder in doomed:
-        if folder.is_dir() and not folder.is_symlink():
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_dir():
+            shutil.rmtree(folder, ignore_errors=True)  # it follows no link
             with suppress(OSError):
                 _lock_of(folder).unlink()
     for core in workdir.glob("core.*"):

@@ -13,9 +13,10 @@ import msgspec
 
 from site_configs.load import known_sites
 from submitter.client import Client
+from submitter.folders import write_private
 from submitter.local.launch import run_in_foreground
 from submitter.screen import Screen
-from submitter.settings import Settings, load_settings, write_private
+from submitter.settings import Settings, load_settings
 from submitter.troubles import IodError, Trouble
 from transformation.model.strict import DocumentInvalid, decode
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from submitter.backends import UnitState
+from submitter.folders import Folders
 from submitter.jobs import Job, Part, State
 from submitter.local.outcome import read_report
 from submitter.local.queue import ensure_runner, job_folder, kill, log_file, work_folder
-from submitter.settings import Folders
 from submitter.state import Store
 from submitter.troubles import IodError, Trouble
 from transformation.model.report import UnitReport

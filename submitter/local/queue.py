@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from submitter.folders import Folders
 from submitter.jobs import Job, Part, State
 from submitter.local.launch import Background, start_module
-from submitter.settings import Folders
 from submitter.state import Store
 from submitter.troubles import IodError, Trouble
 

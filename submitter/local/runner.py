@@ -14,11 +14,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from submitter.folders import Folders, write_private
 from submitter.jobs import KEPT_ENVIRONMENT, Job, Part, State
 from submitter.local.launch import Background, find_by_argument, start_module
 from submitter.local.outcome import Outcome, read_outcome
 from submitter.local.queue import job_folder, log_file, process_of, runner_lock, work_folder
-from submitter.settings import Folders, LocalSettings, load_settings, write_private
+from submitter.settings import LocalSettings, load_settings
 from submitter.state import Store
 from transformation.model.failures import Failure, Remedy
 from transformation.resources import MEMORY_PER_CORE_BYTES, affinity_cores
@@ -32,7 +33,6 @@ _MEGABYTE = 1_000_000
 def main() -> int:
     """Be the runner, unless there is one; the exit code."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    os.umask(0o077)
     folders = Folders()
     folders.prepare()
     store = Store(folders.database)

@@ -13,12 +13,13 @@ import msgspec
 
 from site_configs.schema import Queue, Site
 from submitter.backends import Backend, UnitState
+from submitter.folders import Folders
 from submitter.jobs import Job, Part, State
 from submitter.panda.answers import JobFacts
 from submitter.panda.gateway import Gateway, server_of
 from submitter.panda.tasks import Place, longest_wall_s
 from submitter.records import PartRecord, inputs_url, parts_name, place_of_job
-from submitter.settings import BackendName, Folders, Settings
+from submitter.settings import BackendName, Settings
 from submitter.state import Store
 from submitter.troubles import IodError, Trouble
 from submitter.work import raft_of, selects
@@ -76,6 +77,7 @@ class PandaBackend:
             site=job.site,
             queue=queue.name,
             cloud=site.panda.cloud,
+            label=self.settings.panda.label or site.panda.label,
             most_wall_s=longest_wall_s(self.settings.panda.most_job_hours, queue.max_wall_hours),
         )
 

@@ -130,7 +130,7 @@ class ClassicBackend(PandaBackend):
         for call in ("getJobStatus", "getFullJobStatus"):
             missing = [panda_id for panda_id in ids if panda_id not in found]
             if missing:
-                answer = self.gateway(job).ask(call, ids=missing)
+                answer = self.gateway(job).glance(call, ids=missing)
                 found |= {int(one["PandaID"]): one for one in answer or () if one and _is_known(one)}
         return found
 

@@ -7,25 +7,25 @@ import select
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from site_configs.schema import Site
 from submitter.credentials import token_folder, uses_tokens
+from submitter.folders import Folders
 from submitter.panda.child import LOGIN
-from submitter.settings import Folders, PandaSettings
+from submitter.settings import PandaSettings
 from submitter.troubles import IodError, Trouble
+from transformation.family import release
 from transformation.helper import start_module
-
-if TYPE_CHECKING:
-    import subprocess
 
 CHILD = "submitter.panda.child"
 _LOGIN_S = 1_200.0
 """The server gives up earlier."""
 _STARTING_S = 60.0
+_GLANCE_S = 20.0
 _ROWS = {
     "login": Trouble.CREDENTIAL_MISSING,
     "denied": Trouble.PANDA_DENIED,
@@ -33,6 +33,18 @@ _ROWS = {
     "unreachable": Trouble.PANDA_UNREACHABLE,
     "garbled": Trouble.PANDA_GARBLED,
 }
+
+
+class _Process(Protocol):
+    """The child."""
+
+    pid: int
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+
+    def kill(self) -> None: ...
+
+    def wait(self) -> int: ...
 
 
 def server_of(site: Site, settings: PandaSettings) -> str:
@@ -55,16 +67,23 @@ class Gateway:
         self.server = server
         self._settings = settings
         self._folders = folders
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: _Process | None = None
         self._started = False
 
     def ask(self, call: str, **arguments: object) -> Any:
         """What the client's function of that name returns beside its status 0. Raises `IodError`."""
-        answer = self._ask(call, arguments, self._settings.timeout_s, lambda _line: None)
+        return self._output(call, self._ask(call, arguments, self._settings.timeout_s, lambda _line: None))
+
+    def _output(self, call: str, answer: dict[str, Any]) -> Any:
         status, output = answer["status"], answer["output"]
         if status != 0:
             raise IodError(Trouble.PANDA_REFUSED, f"{self.server} refused {call}" + (f": {output}" if output else ""))
         return output
+
+    def glance(self, call: str, **arguments: object) -> Any:
+        """The same with less patience: for questions that somebody waits for who may be offline."""
+        patience_s = min(self._settings.timeout_s, _GLANCE_S)
+        return self._output(call, self._ask(call, arguments, patience_s, lambda _line: None))
 
     def log_in(self, tell: Callable[[str], None]) -> None:
         """Get a token: `tell` hears where the user has to sign in. Raises `IodError`."""
@@ -78,6 +97,7 @@ class Gateway:
             self._process = None
             process.kill()
             process.wait()
+            release(process.pid)
             for stream in (process.stdin, process.stdout):
                 if stream is not None:
                     stream.close()
@@ -121,7 +141,7 @@ class Gateway:
                 return document
             tell(str(document["say"]))
 
-    def _ensure(self) -> subprocess.Popen[bytes]:
+    def _ensure(self) -> _Process:
         if self._process is None:
             if find_spec("pandaclient") is None:
                 raise IodError(Trouble.PANDA_MISSING, "the package panda-client is not installed")

@@ -87,7 +87,7 @@ class TaskBackend(PandaBackend):
         """Tasks of the job's name, among the user's tasks since it was submitted."""
         since = datetime.fromtimestamp(job.submitted_s - _CLOCKS_DIFFER_S, UTC).strftime("%Y-%m-%d %H:%M:%S")
         answer = self.gateway(job).ask(
-            "getJobIDsJediTasksInTimeRange", timeRange=since, task_type=self.settings.panda.label
+            "getJobIDsJediTasksInTimeRange", timeRange=since, task_type=self.place(job).label
         )
         numbers = {part.number for part in self.store.parts(job.id)}
         for number, task in tasks_of(job, answer):
@@ -127,7 +127,7 @@ class TaskBackend(PandaBackend):
         self.note_parts(job, [part])
 
     def _renewed(self, job: Job, part: Part) -> Part:
-        status = self.gateway(job).ask("getTaskStatus", jediTaskID=part.remote_id)
+        status = self.gateway(job).glance("getTaskStatus", jediTaskID=part.remote_id)
         state = state_of_task(status)
         if not state.over:
             return replace(part, state=state)
@@ -141,7 +141,7 @@ class TaskBackend(PandaBackend):
 
     def _jobs(self, job: Job, part: Part) -> list[JobFacts]:
         """The newest job of each of its inputs; a failed one that JEDI will try again is waiting."""
-        answer = self.gateway(job).ask("get_job_descriptions", task_id=part.remote_id)
+        answer = self.gateway(job).glance("get_job_descriptions", task_id=part.remote_id)
         facts = latest(answer or ()).values()
         if part.state.over:
             return list(facts)

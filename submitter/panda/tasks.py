@@ -34,6 +34,8 @@ class Place:
     """What `lsst-trf --site` is given."""
     queue: str
     cloud: str
+    label: str
+    """`prodSourceLabel` that its queues take."""
     most_wall_s: int
 
 
@@ -56,15 +58,17 @@ def draft_tasks(job: Job, selects: Iterable[str], *, most_inputs: int = MOST_INP
     lengths = [len(msgspec.json.encode(item)) + 1 for item in items]
     bare = len(job.spec) - sum(lengths)
     taken: list[str] = []
-    visits: dict[int, int] = {}
+    visits: dict[int, None] = {}
+    length = bare
     for select in selects:
         at = place[visit_of(select)]
-        length = bare + sum(visits.values()) + (0 if at in visits else lengths[at])
-        if taken and (len(taken) == most_inputs or length > LONGEST_SPEC):
+        more = 0 if at in visits else lengths[at]
+        if taken and (len(taken) == most_inputs or length + more > LONGEST_SPEC):
             yield TaskDraft(selects=tuple(taken), spec=_part_of(document, items, visits))
-            taken, visits = [], {}
+            taken, visits, length, more = [], {}, bare, lengths[at]
         taken.append(select)
-        visits[at] = lengths[at]
+        visits[at] = None
+        length += more
     if taken:
         yield TaskDraft(selects=tuple(taken), spec=_part_of(document, items, visits))
 
@@ -78,7 +82,7 @@ def task_params(job: Job, draft: TaskDraft, number: int, place: Place, settings:
         "uniqueTaskName": True,
         "userName": job.user,
         "vo": settings.vo,
-        "prodSourceLabel": settings.label,
+        "prodSourceLabel": place.label,
         "taskType": settings.task_type,
         "processingType": "imsim",
         "taskPriority": settings.priority,

@@ -42,6 +42,19 @@ class PandaStub:
     """Method and parameters of each request that was understood."""
     tokens: set[str] = field(default_factory=lambda: {TOKEN})
 
+    waits: int = 1
+    """How often who asks for a token is told that nobody has signed in yet."""
+
+    def sign_in(self, path: str, url: str) -> tuple[int, dict[str, Any]]:
+        """The device flow of OpenID Connect (RFC 8628)."""
+        if path == "/device":
+            address = f"{url}/activate?user_code=ABCD"
+            return 200, {"device_code": "d", "verification_uri_complete": address, "interval": 0, "expires_in": 60}
+        self.waits -= 1
+        if self.waits >= 0:
+            return 400, {"error": "authorization_pending"}
+        return 200, {"id_token": TOKEN, "refresh_token": "r"}
+
     def count(self, method: str) -> int:
         """How often a method was called."""
         return sum(name == method for name, _ in self.calls)
@@ -67,11 +80,21 @@ def running_stub() -> Iterator[PandaStub]:
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        stub: PandaStub = self.server.stub  # type: ignore[attr-defined]
+        page = login_page(stub.url, urlsplit(self.path).path)
+        if page is not None:
+            self._reply(200, json.dumps(page).encode(), "application/json")
+            return
         query = parse_qs(urlsplit(self.path).query)
         self._serve("GET", {key: values[0] for key, values in query.items()})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        stub: PandaStub = self.server.stub  # type: ignore[attr-defined]
+        if self.path in {"/device", "/token"}:
+            status, answer = stub.sign_in(self.path, stub.url)
+            self._reply(status, json.dumps(answer).encode(), "application/json")
+            return
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         self._serve("POST", json.loads(body or b"{}"))
@@ -126,6 +149,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments: object) -> None:
         """Say nothing."""
+
+
+def login_page(url: str, path: str) -> dict[str, Any] | None:
+    """Where a client finds out how to log in."""
+    if path.startswith("/auth/"):
+        config = {"client_id": "c", "client_secret": "s", "audience": "https://panda", "vo": "Rubin"}
+        return {**config, "oidc_config_url": f"{url}/oidc"}
+    if path == "/oidc":
+        return {"token_endpoint": f"{url}/token", "device_authorization_endpoint": f"{url}/device"}
+    return None
 
 
 Method = Callable[[Server, dict[str, Any]], dict[str, Any]]

@@ -172,8 +172,8 @@ class Pilot:
         begun = time.monotonic()
         run = self.folder / "run"
         shutil.copytree(pilot_source(), run, ignore=shutil.ignore_patterns("test", "*.egg-info"))
-        for name in ("work", "hw"):
-            (run / name).mkdir()
+        for place in (run / "work", run / "hw", self.folder / "tmp"):
+            place.mkdir()
         shutil.copy(self.transformation, run / "hw" / self.transformation.name)
         install(run)
         shutil.copytree(Path(__file__).with_name("multistep"), run / "pilot/user/multistep")
@@ -303,6 +303,7 @@ class Pilot:
             "HARVESTER_PILOT_CONFIG": str(self.folder / "cache/pilot.cfg"),
             "HARVESTER_WORKDIR": str(self.folder / "run/hw"),
             "PILOT_NOKILL": "1",
+            "TMPDIR": str(self.folder / "tmp"),
         }
         return {**kept, **exported, **own, **self.environment}
 

@@ -52,7 +52,7 @@ class Bed:
     release: Path
 
     def site(self, name: str, *, release: Path | None = None) -> Path:
-        """A site file of its own; everything else that pilot and job are told comes from it."""
+        """A site file of its own; pilot and job learn of it by `iod-site export`, by the queue's `environ` at last."""
         runtime = self.folder / f"cvmfs/imsim-runtime/{__version__}/imsim-runtime-{__version__}"
         if not runtime.exists():
             runtime.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def _pilot(
     *,
     stages: Mapping[str, str] | None = None,
     spec: Mapping[str, object] | None = None,
-    parameters: Callable[[Path, Path], str] = lambda job, site: f"--job {job} --site {site}",
+    parameters: Callable[[Path], str] = lambda job: f"--job {job}",
     **more: Any,
 ) -> Scenario:
     """A job under that pilot user; `stages`: scripts in the place of a release's."""
@@ -121,30 +121,26 @@ def _pilot(
         folder.mkdir()
         site = bed.site(name, release=bed.broken(name, stages) if stages else None)
         job = bed.job(name, **(spec or {}))
-        fields = _steps(site) if user == "multistep" else {}
-        return Pilot(folder=folder, site=site, user=user, parameters=parameters(job, site), fields=fields, **more)
+        fields = _STEPS if user == "multistep" else {}
+        return Pilot(folder=folder, site=site, user=user, parameters=parameters(job), fields=fields, **more)
 
     return build
 
 
-def _steps(site: Path) -> dict[str, object]:
-    """Of a task with `multiStepExec`."""
-    return {
-        "preprocess": str({"command": HOOKS, "args": f"preprocess --site {site}"}),
-        "postprocess": str({"command": HOOKS, "args": "postprocess"}),
-    }
+_STEPS = {step: str({"command": HOOKS, "args": step}) for step in ("preprocess", "postprocess")}
+"""Of a task with `multiStepExec`."""
 
 
-def _form_of_2014(job: Path, site: Path) -> str:
+def _form_of_2014(job: Path) -> str:
     """With what a shell would fall over, if it were not quoted: as lsstSubmit.py writes it."""
     catalog = json.loads(job.read_text())["catalogs"][0]
     pairs = f"DP_USER=tonyj|PIPELINE_TASK=imsim|NAME={job.stem}|SENSORS=R22_S11|R22_S12|CATALOG_URL={catalog}"
-    return f' --lsstJobParams="{pairs}|EXPOSURES=0|AMPLIFIERS=false" --site {site}'
+    return f' --lsstJobParams="{pairs}|EXPOSURES=0|AMPLIFIERS=false"'
 
 
-def _packed(job: Path, site: Path) -> str:
+def _packed(job: Path) -> str:
     """As the server packs the parameters of a task with `encJobParams`."""
-    return base64.b64encode(f"--job {job} --site {site}".encode()).decode()
+    return base64.b64encode(f"--job {job}".encode()).decode()
 
 
 _RAFT: dict[str, object] = {"sensors": "R22_S..", "exposures": "all"}

@@ -11,7 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,8 @@ from tests.servers.webdav_server import WebDavServer
 from tests.servers.xrootd_server import Options, XRootDServer
 from tests.unit.commit_world import World, killing_storage
 from transformation.model.failures import Failure
-from transformation.ports import Missing, StorageError
+from transformation.ports import Expected, Landing, Missing, SourceError, StorageError
+from transformation.sources.http import HttpSource
 from transformation.storage.http import HttpStorage
 from transformation.storage.http_client import Limits
 from transformation.storage.retrying import RetryingStorage
@@ -312,6 +313,25 @@ def test_a_broken_download_is_tidied_away(
     assert [path.name for path in tmp_path.iterdir()] == ["large"]
 
 
+@pytest.mark.parametrize("checksum", [True, False], ids=["checksums", "no checksums"])
+def test_inputs_from_the_same_doors(start_xrootd: StartXRootD, large: Path, tmp_path: Path, checksum: bool) -> None:
+    """A broken transfer goes on, a range may end behind the file, and checksums need not be known."""
+    server = start_xrootd(http=True, checksum=checksum)
+    (server.store / "f").write_bytes(large.read_bytes())
+    adler32 = f"{zlib.adler32(large.read_bytes()):08x}"
+    with Proxy(server.http_port) as proxy, closing(HttpSource(limits=IMPATIENT)) as source:
+        url, landing = f"http://localhost:{proxy.port}/store/f", Landing(path=tmp_path / "back")
+        expected = Expected(size_bytes=LARGE_BYTES, adler32=adler32)
+        proxy.cut_after_bytes = LARGE_BYTES // 2
+        with pytest.raises(SourceError, match="broke"):
+            source.fetch(url, landing, expected)
+        source.fetch(url, landing, expected)
+        assert proxy.received_bytes < 1.2 * LARGE_BYTES
+        assert (tmp_path / "back").read_bytes() == large.read_bytes()
+        (server.store / "short").write_bytes(b"short")
+        assert source.open_head(f"{server.http_url}/short", 100).start == b"short"
+
+
 # -- creating a file that nobody else creates
 
 
@@ -333,6 +353,9 @@ def test_a_writer_that_died_blocks_nobody(door: XRootDServer, open_storage: Open
         b"of the living" if died == "before its slot" else b"of the dead"
     )
     storage.delete(f"{base}/f")
+    storage.create(f"{base}/.f.slot/dead", b"of the dead")
+    assert storage.create(f"{base}/.f", b"not the same file")
+    storage.delete(f"{base}/.f.slot/dead")
     assert storage.create(f"{base}/f", b"again")
     assert not (folder / ".f.slot").exists()
 

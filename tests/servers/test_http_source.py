@@ -129,7 +129,7 @@ def test_a_broken_transfer_goes_on(
     url = fresh.put("sky.txt", CONTENT, dies_after=HALF, times=1, **manners)
     assert client.fetch(url, expected) == CONTENT
     first, again = ranges_of(fresh)
-    held_bytes = int(again.removeprefix("bytes=").removesuffix("-"))
+    held_bytes = int(again.removeprefix("bytes=").partition("-")[0])
     assert (first, 0 < held_bytes <= HALF) == ("", True)
     assert fresh.gets[1].headers.get("if-range") == condition
     assert [retry.url for retry in client.retries] == [url]

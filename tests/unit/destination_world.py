@@ -12,7 +12,7 @@ import pytest
 from tests.conformance.scripted_storage import ScriptedStorage
 from tests.unit.commit_world import DIGEST, RECEIPT, TOKENS, UNIT, VISIT, World, made_files
 from transformation import claims, resume, whereabouts
-from transformation.committing import Committer, Settled
+from transformation.committing import Committer, Send, Settled
 from transformation.layout import JobPlace, manifest_name
 from transformation.model.failures import Failed, Failure
 from transformation.model.manifest import UnitManifest
@@ -103,14 +103,27 @@ class Destinations:
             return found.failed[UNIT.id]
         self.simulated.append(token)
 
-        def send(target: Target, agree: Callable[[], str | None]) -> Outcome:
-            return commit_unit(
-                targets.storage_of(target), target.place, UNIT, self._made[token], receipt=RECEIPT, token=token,
-                clock=lambda: 0.0, record=lambda _: None, agree=agree,
-            )  # fmt: skip
-
+        send = self.sender(targets, token)
         settled = committer.commit(UNIT, send, digest=DIGEST, token=token)
         return settled.outcome.manifest if isinstance(settled, Settled) else settled
+
+    def sender(self, targets: Targets, token: str) -> Send:
+        """Sends what the attempt with that token made."""
+
+        def send(target: Target, agree: Callable[[], str | None]) -> Outcome:
+            return commit_unit(
+                targets.storage_of(target),
+                target.place,
+                UNIT,
+                self._made[token],
+                receipt=RECEIPT,
+                token=token,
+                clock=lambda: 0.0,
+                record=lambda _: None,
+                agree=agree,
+            )
+
+        return send
 
     def standing(self) -> list[int]:
         """Numbers of the destinations at which the unit is committed."""

@@ -11,12 +11,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.conformance.scripted_storage import Killed, ScriptedStorage
-from tests.unit.commit_world import UNIT, VISIT, interleave
+from tests.unit.commit_world import DIGEST, UNIT, VISIT, interleave
 from tests.unit.destination_world import Destinations, Reach, in_turn  # noqa: F401 - a fixture
+from transformation.committing import Committer, Settled
 from transformation.layout import claim_name
 from transformation.model.failures import Failed, Failure
 from transformation.model.manifest import UnitManifest
 from transformation.ports import Storage
+from transformation.targets import REST_S, Targets
 
 pytestmark = pytest.mark.usefixtures("in_turn")
 PICKS = st.lists(st.integers(0, 2), max_size=120)
@@ -229,6 +231,25 @@ def test_two_attempts_that_meet_nowhere_leave_one_that_counts(two: Destinations)
     assert two.standing() == [0, 1]
     assert two.attempt("c", everywhere) == first != second
     assert two.simulated == ["a", "b"]
+
+
+def test_what_was_left_on_the_way_is_removed_once_it_answers_again(two: Destinations) -> None:
+    now = [0.0]
+
+    def reach(number: int, operation: str) -> bool:
+        return number != 0 or operation != "adler32" or now[0] > 0
+
+    targets = Targets(two.targets(reach).all, clock=lambda: now[0])
+    committer = Committer(targets, lambda _, failed: failed, clock=lambda: 0.0)
+    settled = committer.commit(UNIT, two.sender(targets, "a"), digest=DIGEST, token="a")
+    assert isinstance(settled, Settled)
+    assert settled.target is targets.all[1]
+    assert [entry.name for entry in two.storage.list(two.places[0].visit_folder(VISIT))] != []
+    assert committer.tell_all(token="a") == [], "it rests still"
+    now[0] = REST_S + 1
+    assert committer.tell_all(token="a") == []
+    assert claims(two) == [True, False]
+    assert two.check_done() == settled.outcome.manifest
 
 
 def test_a_claim_for_an_address_that_is_no_longer_asked_for(two: Destinations, tmp_path: Path) -> None:

@@ -164,3 +164,36 @@ def test_the_end_waits_no_longer_than_it_is_told() -> None:
     go.set()
     crew.end(5.0)
     assert crew.idle
+
+
+def test_nothing_begins_while_the_crew_is_held(crews: Callable[[int], Crew]) -> None:
+    crew = crews(2)
+    go = held(crew)
+    done: list[int] = []
+    crew.hold(True)
+    crew.add((0,), lambda: done.append(1))
+    go.set()  # what is under way goes on
+    wait_until(lambda: not crew.busy)
+    assert not crew.idle
+    assert done == []
+    crew.hold(False)
+    wait_until(lambda: crew.idle)
+    assert done == [1]
+
+
+def test_never_more_at_once_than_hands(crews: Callable[[int], Crew]) -> None:
+    crew = crews(7)
+    lock, at_work, most = threading.Lock(), [0], [0]
+
+    def work() -> None:
+        with lock:
+            at_work[0] += 1
+            most[0] = max(most[0], at_work[0])
+        time.sleep(0.005)
+        with lock:
+            at_work[0] -= 1
+
+    for number in range(60):
+        crew.add((number % 3,), work)
+    wait_until(lambda: crew.idle)
+    assert most == [7]

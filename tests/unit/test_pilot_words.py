@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transformation.model.failures import Failure, JobError
+from transformation.cli import complain
+from transformation.model.failures import Failed, Failure, JobError
 from transformation.pilot_words import decode_parameters, without_alarm
 
 
@@ -79,3 +83,20 @@ def test_a_torn_text_is_wrong_usage() -> None:
     with pytest.raises(JobError, match="not whole") as caught:
         decode_parameters(["run", packed('--job="x')])
     assert caught.value.failed.failure is Failure.USAGE
+
+
+@pytest.mark.allow_processes
+def test_what_libraries_log_stays_off_stderr() -> None:
+    code = "from transformation.cli import main; main(['exit-codes']); import logging"
+    code += "; logging.getLogger('urllib3').warning('[Errno 1] Operation not permitted')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_last_line_alarms_nobody_and_is_the_one_that_the_pilot_finds(capsys: pytest.CaptureFixture[str]) -> None:
+    detail = "ERROR : the simulator said\n/x: Operation not permitted"
+    assert complain(Failed(failure=Failure.WORKDIR_UNUSABLE, detail=detail)) == Failure.WORKDIR_UNUSABLE.code
+    stderr = capsys.readouterr().err
+    assert not [alarm for alarm in ALARMS if alarm in stderr]
+    # panda-pilot 3.7, `extract_stderr_error`: the first of these is what PanDA shows.
+    assert re.findall(r"ERROR\s*:\s*(.*)", stderr)[0].startswith("WORKDIR_UNUSABLE: ")

@@ -13,8 +13,8 @@ import pytest
 from tests.conformance.scripted_storage import ScriptedStorage
 from tests.unit.commit_world import World
 from transformation.model.failures import Failure
-from transformation.ports import Missing, Retry, StorageError
 from transformation.outcomes import Committed
+from transformation.ports import Missing, Retry, StorageError
 from transformation.storage.memory import MemoryStorage
 from transformation.storage.retrying import Patience, RetryingStorage
 

@@ -188,7 +188,11 @@ def test_a_set_up_that_fails(
     workdir.prepare()
     processes = Processes()
     bench = SimulatorBench(
-        release=open_release(root), workdir=workdir, processes=processes, amplifiers=True, attempts=3,
+        release=open_release(root),
+        workdir=workdir,
+        processes=processes,
+        amplifiers=True,
+        attempts=3,
         limits=Limits(wall_s=0.3),
     )
     units = list(plan("R22_S11", visit_facts(visit="4242")))

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from transformation import supervise
+from transformation.disk_use import FolderMeter, taken_bytes
 from transformation.limits import NO_LIMITS, Budget, EndedBy, Limits
 from transformation.process import Command, Finished, Processes
-from transformation.supervise import Running, Supervisor, taken_bytes
+from transformation.supervise import Running, Supervisor
 
 pytestmark = pytest.mark.allow_processes
 
@@ -183,6 +184,8 @@ def test_the_one_with_the_most_work_files_is_ended_before_the_disk_is_full(
     finished = others.end_of("large")
     assert (finished.ended_by, finished.alone) == (EndedBy.DISK, False)
     assert "9 MB free, 10 MB are kept in reserve" in finished.remark
+    ticked = processes.supervisor._ticked
+    wait_until(lambda: processes.supervisor._ticked > ticked + 0.3)
     assert "small" not in others.finished, "room is being made: nobody else has to go meanwhile"
     assert processes.supervisor.reason_to_wait() is EndedBy.DISK
     free[0] = 13 * MB
@@ -200,13 +203,27 @@ def test_the_jobs_share_of_scratch(processes: Processes, tmp_path: Path) -> None
 
 
 def test_what_folders_take_is_counted_without_following_links(tmp_path: Path) -> None:
-    (tmp_path / "deep/er").mkdir(parents=True)
-    (tmp_path / "deep/er/file").write_bytes(b"x" * MB)
-    (tmp_path / "link").symlink_to("/usr")
-    (tmp_path / "hole").touch()
-    os.truncate(tmp_path / "hole", 1 << 40)
-    assert MB <= taken_bytes(tmp_path) < MB + 100_000
+    scratch, elsewhere = tmp_path / "scratch", tmp_path / "elsewhere"
+    (scratch / "deep/er").mkdir(parents=True)
+    elsewhere.mkdir()
+    for file in (scratch / "deep/er/file", elsewhere / "file"):
+        file.write_bytes(b"x" * MB)
+    (scratch / "link").symlink_to(elsewhere)
+    (scratch / "hole").touch()
+    os.truncate(scratch / "hole", 1 << 40)
+    assert MB <= taken_bytes(scratch) < MB + 100_000
     assert taken_bytes(tmp_path / "missing") == 0
+
+
+def test_a_folder_is_counted_again_only_when_that_could_matter(tmp_path: Path) -> None:
+    meter = FolderMeter(folder=tmp_path, rest_s=30.0, least_rest_s=2.0)
+    assert meter.taken(0.0, free=100 * MB, enough=50 * MB) == 0
+    (tmp_path / "file").write_bytes(b"x" * MB)
+    assert meter.taken(29.0, free=60 * MB, enough=50 * MB) == 0, "even if all that vanished were the folder's"
+    assert meter.taken(30.0, free=60 * MB, enough=50 * MB) >= MB
+    (tmp_path / "more").write_bytes(b"x" * MB)
+    assert meter.taken(31.0, free=5 * MB, enough=50 * MB) < 2 * MB, "not so soon"
+    assert meter.taken(32.0, free=5 * MB, enough=50 * MB) >= 2 * MB
 
 
 # -- time that counts for nobody

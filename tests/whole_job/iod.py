@@ -16,7 +16,7 @@ from typing import Any
 
 from submitter.client import Client
 from submitter.commands.status import document
-from submitter.settings import Folders
+from submitter.folders import Folders
 from tests.panda_stub.server import TOKEN, PandaStub
 from tests.whole_job.aftermath import processes_in
 from tests.whole_job.bench import TIME_LIMIT_S, Bench

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 _TIME_LIMIT_S = 60.0
 
@@ -33,7 +34,7 @@ class TerminalSession:
         )
         os.close(theirs)
 
-    def __enter__(self) -> TerminalSession:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_words: object) -> None:

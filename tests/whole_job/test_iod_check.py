@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,8 +16,8 @@ from submitter.check_report import CheckReport
 from submitter.client import Client
 from submitter.commands.check import document
 from submitter.drafts import Wishes
+from submitter.folders import Folders
 from submitter.prepare import Options
-from submitter.settings import Folders
 from submitter.troubles import IodError
 from tests.servers.catalog_server import CatalogServer
 from tests.whole_job.bench import Bench
@@ -122,6 +123,27 @@ def test_the_site_has_to_be_open(client: Client, bench: Bench) -> None:
     assert {"SITE_CLOSED", "CREDENTIAL_MISSING"} <= problems(report, "error").keys()
     assert "RELEASE_NOT_SEEN" in problems(report, "note")
     assert document(report)["site_open"] is False
+
+
+def test_an_expression_without_end_is_given_up_in_any_thread(client: Client, bench: Bench) -> None:
+    bench.write("sky.txt", one_star())
+    endless = r"(?:\w|[A-Z0-9_]|[^#]|[^!]|[^?]|[^$]|[^%]|[^&]){1,12}#"
+    refused: list[str] = []
+
+    def check() -> None:
+        with Client(client.folders) as mine:
+            try:
+                report = look(mine, "sky.txt", sensors=endless)
+            except IodError as error:
+                refused.append(error.row.name)
+            else:
+                refused.append(report.refused.name if report.refused else "")
+
+    thread = threading.Thread(target=check)
+    thread.start()
+    thread.join()
+    check()
+    assert refused == ["SENSOR_PATTERN_INVALID", "SENSOR_PATTERN_INVALID"]
 
 
 # ---------------------------------------------------------------- catalogs on the web

@@ -69,6 +69,11 @@ def test_a_name_that_is_written_out_belongs_to_one_request(iod: Iod) -> None:
     assert iod.submit("--name", "mine", "--yes")["existed"] is True
     refused = iod.submit("--name", "mine", "--exposures", "1", code=74)
     assert refused["error"]["name"] == "REQUEST_CONFLICT"
+    with closing(sqlite3.connect(iod.home / "jobs.sqlite", isolation_level=None)) as db:
+        iod.power_cut()
+        db.execute("UPDATE part SET state = 'failed'")
+        db.execute("UPDATE job SET state = 'failed'")
+    assert iod.submit("--name", "mine", "--yes")["state"] in {"waiting", "running"}
 
 
 def test_numbers_are_unique_among_machines_and_at_once(iod: Iod) -> None:

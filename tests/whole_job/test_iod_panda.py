@@ -13,9 +13,10 @@ import pytest
 
 from submitter.client import Client
 from submitter.drafts import Wishes
+from submitter.folders import Folders
 from submitter.jobs import Job
 from submitter.prepare import Options
-from submitter.settings import BackendName, Folders, PandaSettings, Settings
+from submitter.settings import BackendName, PandaSettings, Settings
 from submitter.troubles import IodError
 from tests.panda_stub.pilot import run_job, run_task
 from tests.panda_stub.server import TOKEN, PandaStub
@@ -151,10 +152,7 @@ def test_a_lost_answer_is_found_by_the_task_s_name(client: Client, panda: PandaS
         client.submit(report, key="k")
     assert len(panda.server.tasks) == 1
     panda.faults.kinds.clear()
-    if way == "rerun":
-        job = client.rerun("tonyj-stars-00001")
-    else:
-        job = client.submit(report, key="k").job
+    job = client.rerun("tonyj-stars-00001") if way == "rerun" else client.submit(report, key="k").job
     assert len(panda.server.tasks) == 1
     assert [part.remote_id for part in client.store.parts(job.id)] == [1]
 
@@ -247,6 +245,19 @@ def test_without_a_token_nothing_is_sent(client: Client, panda: PandaStub) -> No
     (client.folders.panda / ".token").write_text(json.dumps({"id_token": f"e30.{expired}.x"}))
     trouble(client, "CREDENTIAL_MISSING")
     assert panda.calls == []
+
+
+def test_logging_in_says_where_and_keeps_the_token(iod: Iod, panda: PandaStub) -> None:
+    iod.use_panda(panda)
+    (iod.home / "panda" / ".token").unlink()
+    done = iod.run("login")
+    assert f"{panda.url}/activate?user_code=ABCD" in done.stderr
+    assert "logged in until 2100" in done.stdout
+    kept = iod.home / "panda" / ".token"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert json.loads(kept.read_text())["id_token"] == TOKEN
+    assert TOKEN not in done.stdout + done.stderr
+    assert iod.submit("--backend", "panda")["state"] == "waiting"
 
 
 def test_a_closed_port(client: Client) -> None:

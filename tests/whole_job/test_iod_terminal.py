@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tomllib
-
-import pytest
 
 from tests.whole_job.iod import COMMAND, Iod
 from tests.whole_job.terminal_session import TerminalSession
@@ -61,8 +60,7 @@ def test_no_color_and_interrupt(iod: Iod) -> None:
     with session(iod, "submit", *request(iod)) as terminal:
         terminal.expect("[y/N]")
         assert ESCAPE not in terminal.text
-        terminal.type("\x03")
-        terminal.process.send_signal(2)
+        terminal.process.send_signal(signal.SIGINT)
         terminal.expect("INTERRUPTED")
         assert terminal.end() == 130
 
@@ -92,9 +90,9 @@ def test_the_first_configuration_is_a_dialogue(iod: Iod) -> None:
 
 def test_a_configuration_that_is_wrong_is_named(iod: Iod) -> None:
     iod.configure('[panda]\nserver = "http://example.org"\n')
-    assert "'panda.server'" in iod.run("status", code=121).stderr
-    iod.configure("[local]\njobs = 1\n")
-    assert "did you mean 'jobs_at_once'" in iod.run("status", code=121).stderr
+    assert "'panda.server': not https://" in iod.run("config", code=121).stderr
+    iod.configure("[local]\njobs_at_one = 1\n")
+    assert "did you mean 'jobs_at_once'" in iod.run("config", code=121).stderr
 
 
 def test_editing_a_request_makes_a_new_job(iod: Iod) -> None:
@@ -107,20 +105,16 @@ def test_editing_a_request_makes_a_new_job(iod: Iod) -> None:
     assert "nothing was changed" in iod.run("rerun", name, "--edit", code=101).stderr
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [("iod sta", "status"), ("iod submit --idem", "--idempotency-key"), ("iod status ro", "root-ImsimOnDemand-00001")],
-    ids=["command", "option", "name"],
-)
-def test_the_shell_completes(iod: Iod, line: str, expected: str) -> None:
-    iod.submit("--user", "root")
-    answer = iod.home / "answer"
-    variables = {
-        "_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_TYPE": "9",
-        "_ARGCOMPLETE_STDOUT_FILENAME": str(answer), "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_SUPPRESS_SPACE": "1",
-    }  # fmt: skip
-    subprocess.run([COMMAND], env={**iod.environment, **variables}, check=False, capture_output=True, timeout=60)
-    assert expected in answer.read_text().split("\n")
+def test_the_shell_completes(iod: Iod) -> None:
+    name = iod.submit("--user", "tonyj")["name"]
+    for line, expected in (("iod sta", "status"), ("iod submit --idem", "--idempotency-key"), ("iod kill t", name)):
+        answer = iod.home / "answer"
+        variables = {
+            "_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_TYPE": "9",
+            "_ARGCOMPLETE_STDOUT_FILENAME": str(answer), "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_SUPPRESS_SPACE": "1",
+        }  # fmt: skip
+        subprocess.run([COMMAND], env={**iod.environment, **variables}, check=False, capture_output=True, timeout=60)
+        assert expected in answer.read_text().split("\n"), line
     assert "complete -o nospace" in iod.run("completion", "bash").stdout
 
 

@@ -308,7 +308,7 @@ class Failure(Enum):
         78,
         Remedy.NEVER,
         "the storage may let two attempts commit one unit",
-        "declare in the site file what stands there: storage.redirectors or storage.single_writer",
+        "declare `data_server`, `one_namespace` or `single_writer` of its endpoint in the site file",
     )
     # -- the catalog of images
     REGISTRATION_PENDING = (

@@ -205,7 +205,7 @@ class VisitReport(msgspec.Struct, kw_only=True):
     dataset: str
     """In the catalog of images."""
     place: str
-    """Folder of its images at the first destination."""
+    """Folder of its images at the first destination that is used."""
     digest: str
     """Of the request as far as it decides pixels; equal digests, equal images."""
     request: dict[str, object] = {}
@@ -259,7 +259,7 @@ class JobReport(msgspec.Struct, kw_only=True):
     """Of `lsst-trf`."""
     release: ReleaseReport = msgspec.field(default_factory=ReleaseReport)
     catalog: str = ""
-    """Where images are registered."""
+    """Where images of the first destination that is used are registered."""
     destinations: list[DestinationReport] = []
     """In the order of the request; each file's `url` says at which of them it is."""
     visits: list[VisitReport] = []

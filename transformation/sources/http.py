@@ -41,6 +41,7 @@ from transformation.storage.http_credentials import bearer_token
 from transformation.storage.http_errors import Refused
 from transformation.storage.http_place import Place, place_of
 
+_NOT_ALLOWED = 405
 _PINNED = "pinned"
 """A `Landing.version` for bytes that the request itself can tell from others, by their checksum."""
 _WANT_DIGEST = "adler32, sha-256;q=0.5, md5;q=0.3"
@@ -55,6 +56,7 @@ class HttpSource:
         self._token = token
         self._client = HttpClient(limits=limits, token=lambda: None)
         self._known_client = HttpClient(limits=limits, token=token)
+        self._without_digests: set[str] = set()
 
     def open_head(self, location: str, n_bytes: int = 0) -> Head:
         """See `Source.open_head`: one request for a range, which servers without ranges answer with the whole file."""
@@ -62,6 +64,11 @@ class HttpSource:
         try:
             return self._head(location, {"Range": f"bytes=0-{wanted_bytes - 1}"}, n_bytes)
         except _NotInRange:  # an empty file has none
+            return self._head(location, {}, n_bytes)
+        except SourceError as error:
+            if not error.transient:
+                raise
+            # XRootD's door (5.5.3) promises, of a range that ends behind the file, bytes that it does not have.
             return self._head(location, {}, n_bytes)
 
     def fetch(self, location: str, landing: Landing, expected: Expected) -> None:
@@ -110,7 +117,9 @@ class HttpSource:
     def _bring(self, location: str, landing: Landing, expected: Expected) -> Mapping[str, str]:
         """Fetch what is missing of the file; the digests that the server gives for it."""
         held_bytes = _held_bytes(landing)
-        headers = {"Range": f"bytes={held_bytes}-"} if held_bytes else {}
+        # With its end where that is known: XRootD's door (5.5.3) answers a range without one with nothing.
+        end = "" if expected.size_bytes is None else expected.size_bytes - 1
+        headers = {"Range": f"bytes={held_bytes}-{end}"} if held_bytes else {}
         if held_bytes and landing.version != _PINNED:
             headers["If-Range"] = landing.version
         with self._answered(location, headers) as (reply, answer):
@@ -169,6 +178,8 @@ class HttpSource:
     @contextmanager
     def _asked(self, place: Place, headers: dict[str, str], authorization: str | None) -> Iterator[Reply]:
         """With a token if the server asks for one and may have it. Raises `StorageError`."""
+        if place.authority in self._without_digests:
+            headers.pop("Want-Digest", None)
         clients = [self._client]
         if authorization is None and place.scheme == "https" and self._token() is not None:
             clients.append(self._known_client)
@@ -178,6 +189,12 @@ class HttpSource:
                     yield reply
                     return
             except Refused as error:
+                if error.status == _NOT_ALLOWED and headers.pop("Want-Digest", ""):
+                    # So XRootD's door says that it computes no checksums; its files can be had all the same.
+                    self._without_digests.add(place.authority)
+                    with self._asked(place, headers, authorization) as reply:
+                        yield reply
+                    return
                 if error.status not in REFUSALS or client is clients[-1]:
                     raise
 

@@ -5,7 +5,8 @@ How XRootD's HTTP door (5.5.3) differs from RFC 4918 and 9110 was found by askin
 - HEAD calls a folder a file of 4096 bytes, so PROPFIND is asked;
 - names in answers to PROPFIND, and the `Destination` of a MOVE, are taken as they are, not decoded;
 - `Digest` is right only in an answer to a HEAD with `Want-Digest`: any other answer may show that of another file;
-- a range without an end is answered with nothing; a full disk breaks the connection;
+- a range without an end is answered with nothing, one that ends behind the file with less than it promises;
+- a full disk breaks the connection;
 - one in thousands of questions for a checksum, on a busy machine, is never answered, or by hanging up.
 """
 

@@ -55,8 +55,7 @@ class Exclusive:
     def create(self, target: Place, content: Content) -> bool:
         """True for the one who created it. Raises `StorageError`; then it may have been created."""
         token = self._token()
-        hidden = target.sibling(f".{target.name.removeprefix('.')}")
-        own, slot = hidden.sibling(f"{hidden.name}.{token}.new"), hidden.sibling(f"{hidden.name}.slot")
+        own, slot = target.sibling(f".{target.name}.{token}.new"), target.sibling(f".{target.name}.slot")
         if self._dav.size(target) is not None:
             return False
         try:

@@ -56,9 +56,10 @@ HURRIED: Mapping[str, str] = {
     "XRD_CONNECTIONRETRY": "1",
     "XRD_CONNECTIONWINDOW": "5",
     "XRD_REQUESTTIMEOUT": "20",
-    "XRD_STREAMTIMEOUT": "5",
+    "XRD_STREAMTIMEOUT": "10",
 }
-"""Where another destination waits: no server is given more than about ten seconds to say anything at all."""
+"""Where another destination waits: no server is given more than about ten seconds to say anything at all, and twenty to
+answer one request."""
 
 _LOCATION = re.compile(r"x?(?P<server>roots?://[^/?#\s]+)/(?P<path>/[^?]*)(?P<opaque>\?.*)?", re.DOTALL)
 _IS_FOLDER, _POSC_PENDING = 2, 64
@@ -242,7 +243,6 @@ class XRootDStorage:
             detail = f"{_shown(place)}: {failed}"
             raise StorageError(Failure.STORAGE_UNREACHABLE, detail, transient=True) from failed
         return msgspec.json.decode(said, type=Answer)
-
 
     def _show_what_is_new(self) -> None:
         stamp = self._stamp()

@@ -16,7 +16,9 @@ import pytest
 
 from cvmfs_publish import catalogs, publishing
 from cvmfs_publish.backends import cvmfs_server, preconditions, transaction
+from cvmfs_publish.config import load_config
 from cvmfs_publish.exits import Exit
+from cvmfs_publish.state import StateFolder
 from tests.cvmfs.stand_in import StandIn
 from tests.unit.cvmfs_publish.kit import FILES, Ended, iod_publish, make_release
 
@@ -302,6 +304,15 @@ def test_a_failing_abort_is_a_failure_of_its_own(server: StandIn, tree: Path) ->
     assert server.facts()["in_transaction"]
 
 
+def test_a_transaction_that_does_not_close_is_given_up(server: StandIn, tree: Path) -> None:
+    server.plant("stays-open", "yes")
+    failed = publish(server, tree)
+    assert failed.code == Exit.PUBLISH_FAILED.code
+    assert "still in transaction" in failed.err
+    assert server.changing_calls()[-1] == "abort -f REPO"
+    assert not server.facts()["in_transaction"]
+
+
 def test_a_copy_that_fails_is_given_up(server: StandIn, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert iod_publish("check", tree, "--config", server.config).code == 0
     (tree / "data/table.txt").write_text("1 2 4\n")
@@ -355,6 +366,19 @@ def test_a_killed_run_is_cleared_away_by_the_next(server: StandIn, tree: Path) -
     assert done.code == 0, done.err
     assert "was killed" in done.err
     assert server.changing_calls()[-3] == "abort -f REPO"
+
+
+def test_a_run_that_was_killed_before_its_transaction_owns_none(server: StandIn, tree: Path) -> None:
+    """Its note says only that it was about to open one: the one that is open now may be somebody else's."""
+    state = StateFolder(load_config(server.config).state_folder)
+    state.note(transaction.OPENING, about="toy-1.0")
+    server.change(in_transaction=True)
+    assert publish(server, tree).code == Exit.BUSY.code
+    assert server.changing_calls() == []
+    state.note(transaction.OPEN, about="toy-1.0")
+    assert publish(server, tree).code == 0
+    assert server.changing_calls()[0] == "abort -f REPO"
+    assert state.noted() == {}
 
 
 def _end_orphans(server: StandIn) -> None:

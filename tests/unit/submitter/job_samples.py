@@ -8,7 +8,7 @@ from dataclasses import replace
 from submitter.jobs import Job, Plan, Shape, Share
 from submitter.panda.tasks import Place
 
-PLACE = Place(site="local", queue="IMSIM_LOCAL", cloud="US", most_wall_s=43_200)
+PLACE = Place(site="local", queue="IMSIM_LOCAL", cloud="US", label="managed", most_wall_s=43_200)
 
 
 def job(n_visits: int = 1, sensors: tuple[str, ...] = ("R22_S11", "R22_S12"), **changes: object) -> Job:

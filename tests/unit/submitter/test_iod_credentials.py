@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from submitter.credentials import credential_for, read_grid_proxy, read_token
-from submitter.settings import Folders, PandaSettings
+from submitter.folders import Folders
+from submitter.settings import PandaSettings
 
 # openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=test -days 3650
 CERTIFICATE = """-----BEGIN CERTIFICATE-----

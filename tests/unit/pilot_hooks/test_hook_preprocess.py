@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -12,6 +13,15 @@ from pilot_hooks.core.preprocess import preprocess
 from tests.unit.pilot_hooks.stories import asked, fake_trf, read
 
 pytestmark = pytest.mark.allow_processes
+
+
+@pytest.fixture(autouse=True)
+def node(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A node where no doctor has been yet."""
+    folder = tmp_path_factory.mktemp("node")
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
 
 PILOT_SPECIAL = {160, 161, 162}
 """The pilot takes these for "no more work", and the job for good."""
@@ -74,3 +84,32 @@ def test_the_pilots_python_is_kept_from_ours(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("PYTHONHOME", "/pilot")
     fake_trf(tmp_path, 'test -z "${PYTHONPATH-}${PYTHONHOME-}" || exit 32')
     assert preprocess(tmp_path, []) == 0
+
+
+def test_a_fit_node_is_asked_once_in_a_while(tmp_path: Path, node: Path) -> None:
+    fake_trf(tmp_path, "true")
+    for _ in range(3):
+        assert preprocess(tmp_path, ["--site", "BNL"]) == 0
+    assert asked(tmp_path) == ["doctor --short --site BNL"]
+    assert preprocess(tmp_path, ["--site", "SLAC"]) == 0
+    assert len(asked(tmp_path)) == 2
+    for note in node.glob("imsim-hooks-*/*"):
+        os.utime(note, (time.time() - 601, time.time() - 601))
+    assert preprocess(tmp_path, ["--site", "BNL"]) == 0
+    assert len(asked(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("script", ["exit 37", "exit 10"], ids=["unfit", "no-doctor"])
+def test_only_a_good_verdict_is_remembered(tmp_path: Path, script: str) -> None:
+    fake_trf(tmp_path, script)
+    for _ in range(2):
+        preprocess(tmp_path, [])
+    assert len(asked(tmp_path)) == 2
+
+
+def test_a_folder_that_others_may_write_to_is_not_believed(tmp_path: Path, node: Path) -> None:
+    fake_trf(tmp_path, "true")
+    preprocess(tmp_path, [])
+    next(node.iterdir()).chmod(0o777)
+    preprocess(tmp_path, [])
+    assert len(asked(tmp_path)) == 2
