@@ -18,9 +18,10 @@ help:  ## list the targets
 demo: $(VENV)/.demo releases  ## simulate the core of the Virgo cluster: images, catalog entry and a picture in demo-output/
 	@$(BIN)/python examples/virgo/demo.py
 
+# Tests with servers and signals have time limits that a busy machine may miss: each failure is tried once more, and shown.
 test: $(VENV)/.dev releases  ## run all tests
 	@$(BIN)/python -m compileall -q transformation site_configs quicksim cvmfs_publish submitter pilot_hooks
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --reruns 1
 
 test-servers: $(VENV)/.dev releases  ## only the tests with real XRootD and Rucio servers
 	$(BIN)/python -m pytest tests/servers tests/conformance

@@ -156,8 +156,8 @@ none, the [site file](site-file.md) may hold the same keys: `[releases.sidecars.
 
 
 _IOD_SETTINGS = """`config.toml` in the platform's folder for configurations (on Linux `~/.config/imsim-on-demand/`),
-or in `IOD_HOME`. `iod config` shows the values in force, `iod config --edit` opens the file and checks it. Unknown keys are
-errors.
+or in `IOD_HOME`. `iod config` shows the values in force, `iod config --edit` opens the file and checks it. Unknown keys
+are errors.
 """
 
 

@@ -147,11 +147,8 @@ def _out_of_memory(evidence: Evidence) -> _Cause | None:
     words = _line(_NO_MEMORY, evidence.texts)
     peak_bytes = evidence.finished.max_rss_bytes
     was_killed = evidence.killed_by == _SIGKILL or bool(_KILLED.search(evidence.errors))
-    if (
-        words
-        or evidence.finished.oom_killed
-        or (was_killed and peak_bytes >= _NEAR_LIMIT * evidence.memory_limit_bytes)
-    ):
+    likely = evidence.finished.oom_nearby or peak_bytes >= _NEAR_LIMIT * evidence.memory_limit_bytes
+    if words or evidence.finished.oom_killed or (was_killed and likely):
         remark = f"it had taken {peak_bytes / 1e6:,.0f} MB"
         return _Cause(failure=Failure.OUT_OF_MEMORY, words=words, remark=remark)
     return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from transformation.cgroup import Boxes, BoxFacts, open_boxes
+from transformation.cgroup import Boxes, BoxFacts, count_oom_kills, open_boxes
 from transformation.limits import Budget
 from transformation.process import Command, Processes
 
@@ -90,6 +91,65 @@ def test_a_group_that_refuses_is_left_as_it_was(tmp_path: Path) -> None:
     control.mkdir()  # cannot be written, as where a parent does not hand the controller on
     assert group.open() is None
     assert (group.folder / "cgroup.procs").read_text() == str(os.getpid())
+
+
+# -- the kernel's own count
+
+
+def test_the_count_of_both_versions(tmp_path: Path) -> None:
+    membership = tmp_path / "membership"
+    membership.write_text("9:cpu,cpuacct:/x\n4:hugetlb,memory:/old\n0::/system.slice/job.scope\n")
+    assert count_oom_kills(tmp_path, membership) == 0
+    for name, text in (
+        ("memory/old/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
+        ("system.slice/job.scope/memory.events", "low 0\nhigh 0\nmax 7\noom 2\noom_kill 3\noom_group_kill 1\n"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    assert count_oom_kills(tmp_path, membership) == 5
+    assert count_oom_kills(tmp_path, tmp_path / "missing") == 0
+
+
+LIMITED = """
+import sys
+from pathlib import Path
+(group, folder), own = map(Path, sys.argv[1:]), Path("/proc/self").resolve().name
+(group / "cgroup.procs").write_text(own)
+from transformation.process import Command, Processes
+processes = Processes()
+def run(script):
+    return processes.run(Command(
+        argv=(sys.executable, "-c", script), folder=folder, stdout=folder / "out", stderr=folder / "err"))
+hog, other = run("x = bytearray(b'x') * 400_000_000"), run("import os; os.kill(os.getpid(), 9)")
+processes.close()
+print(hog.signal, hog.oom_nearby, other.signal, other.oom_nearby)
+"""
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A real control group of version 1, or of version 2 with a memory controller, that holds 120 MB."""
+    lines = (line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines())
+    own = next((path for _, controllers, path in lines if "memory" in controllers.split(",")), None)
+    group = Path("/sys/fs/cgroup/memory") / (own or "").lstrip("/") / f"imsim-test-{os.getpid()}"
+    try:
+        if own is None:
+            raise FileNotFoundError
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("120000000")
+    except OSError:
+        pytest.skip("this machine lets the tests make no control group for memory")
+    yield group
+    group.rmdir()
+
+
+@pytest.mark.allow_processes
+def test_a_real_kernel_ends_a_real_process_for_memory(small_group: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(small_group), str(tmp_path)], cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout == "9 True 9 False\n", done.stderr
 
 
 @pytest.fixture

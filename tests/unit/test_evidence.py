@@ -50,6 +50,37 @@ def test_a_recorded_failure_has_its_row_and_names_its_cause(name: str) -> None:
     assert failed.detail.startswith("v1-R22_S11-E000: ")
 
 
+@pytest.mark.parametrize(
+    ("facts", "failure"),
+    [
+        ({"oom_killed": True}, Failure.OUT_OF_MEMORY),  # of a child: the program itself may go on and end well
+        ({"oom_nearby": True}, Failure.SIMULATOR_CRASHED),  # somebody else was meant
+        ({"oom_nearby": True, "signal": 9, "exit_status": None}, Failure.OUT_OF_MEMORY),
+        ({"oom_nearby": True, "exit_status": 137}, Failure.OUT_OF_MEMORY),
+        ({"signal": 9, "exit_status": None}, Failure.SIMULATOR_KILLED),
+        ({"signal": 25, "exit_status": None}, Failure.OUTPUT_GROWS),
+        *[({"ended_by": by}, row) for by, row in (
+            (EndedBy.MEMORY, Failure.OUT_OF_MEMORY), (EndedBy.CPU_LIMIT, Failure.CPU_LIMIT),
+            (EndedBy.SCRATCH_LIMIT, Failure.OUTPUT_GROWS), (EndedBy.LOG_LIMIT, Failure.OUTPUT_GROWS),
+            (EndedBy.SCRATCH, Failure.SCRATCH_LOW), (EndedBy.DISK, Failure.SCRATCH_LOW),
+            (EndedBy.WALL_LIMIT, Failure.SIMULATOR_HUNG), (EndedBy.STOP, Failure.TERMINATED),
+        )],
+    ],
+)  # fmt: skip
+def test_what_kernel_and_supervisor_know_comes_first(facts: dict[str, Any], failure: Failure) -> None:
+    finished = replace(ITSELF, remark="so much", **facts)
+    failed = explain(Evidence(what=WHAT, finished=finished), Failure.SIMULATOR_CRASHED)
+    assert failed.failure is failure
+    assert ("so much" in failed.detail) == ("ended_by" in facts)
+
+
+def test_a_file_at_the_limit_explains_a_crash() -> None:
+    evidence = Evidence(
+        what=WHAT, finished=ITSELF, errors="OSError: [Errno 27] File too large\n", has_file_at_limit=True
+    )
+    assert explain(evidence, Failure.SIMULATOR_CRASHED).failure is Failure.OUTPUT_GROWS
+
+
 def test_the_row_of_the_step_is_used_where_nothing_is_known() -> None:
     failed = explain(Evidence(what="visit 1: set-up", finished=ITSELF), Failure.SET_UP_FAILED)
     assert failed == Failed(failure=Failure.SET_UP_FAILED, detail="visit 1: set-up: exit status 1 after 2.0 s")
