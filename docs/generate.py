@@ -24,6 +24,7 @@ import msgspec
 
 import site_configs.load
 import site_configs.schema
+import submitter.notifying.wishes
 import submitter.settings
 import submitter.troubles
 import transformation.model.report
@@ -77,7 +78,10 @@ def documents() -> Iterator[tuple[Path, str]]:
     yield REFERENCE / "release.md", _page("Release", release, release.ReleaseFacts, _RELEASE)
     yield REFERENCE / "release.schema.json", _json(_schema(release.ReleaseFacts))
     settings = submitter.settings
-    yield REFERENCE / "iod-configuration.md", _page("Configuration of iod", settings, settings.Settings, _IOD_SETTINGS)
+    yield (
+        REFERENCE / "iod-configuration.md",
+        _page("Configuration of iod", settings, settings.Settings, _IOD_SETTINGS, submitter.notifying.wishes),
+    )
     yield REFERENCE / "iod-exit-codes.md", _iod_exit_codes()
     yield REFERENCE / "command-line.md", _command_line()
     yield REFERENCE / "iod-publish.md", NOTE + kit_reference.page()
@@ -191,19 +195,24 @@ The site `local`, which works anywhere:
 """
 
 
-def _page(title: str, module: ModuleType, top: type[msgspec.Struct], introduction: str) -> str:
-    """A page with one table for each class of the module, the document itself first."""
-    tree = ast.parse(inspect.getsource(module))
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    classes.sort(key=lambda node: node.name != top.__name__)
+def _page(title: str, module: ModuleType, top: type[msgspec.Struct], introduction: str, *more: ModuleType) -> str:
+    """A page with one table for each class of the module, the document itself first, and for those of more modules."""
+    classes = [(node, getattr(module, node.name)) for node in _classes(module)]
+    classes.sort(key=lambda one: one[1] is not top)
+    for other in more:
+        kinds = [(node, getattr(other, node.name)) for node in _classes(other)]
+        classes += [(node, kind) for node, kind in kinds if issubclass(kind, msgspec.Struct)]
     parts = [f"{NOTE}# {title}\n\n{introduction}"]
-    for node in classes:
-        kind = getattr(module, node.name)
+    for node, kind in classes:
         heading = "The document" if kind is top else node.name
         parts.append(f"\n## {heading}\n\n{_line(ast.get_docstring(node) or '')}\n")
         if rows := list(_rows(kind, field_texts(node))):
             parts.append("\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n" + "".join(rows))
     return "".join(parts)
+
+
+def _classes(module: ModuleType) -> list[ast.ClassDef]:
+    return [node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ClassDef)]
 
 
 def _rows(kind: type[msgspec.Struct], texts: dict[str, str]) -> Iterator[str]:
@@ -243,7 +252,7 @@ def _type(kind: msgspec.inspect.Type) -> str:
         case msgspec.inspect.UnionType():
             words = dict.fromkeys(_type(one) for one in kind.types if not isinstance(one, msgspec.inspect.NoneType))
             return " or ".join(words)
-        case msgspec.inspect.ListType():
+        case msgspec.inspect.ListType() | msgspec.inspect.VarTupleType():
             return f"list of {_type(kind.item_type)}"
         case msgspec.inspect.TupleType():
             return f"list of {len(kind.item_types)}: {', '.join(map(_type, kind.item_types))}"

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 
+from cvmfs_publish.exits import Exit
 from submitter.troubles import table as iod_table
 from tests.whole_job.bench import Bench
 from transformation.exit_codes import table
@@ -22,12 +23,25 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 FAILURE_NAME = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
+KIT_EXITS = {one.name for one in Exit}
 NOT_FAILURES = {
     "BEARER_TOKEN",
     "BEARER_TOKEN_FILE",
+    "CVMFS_FILE_MBYTE_LIMIT",
+    "CVMFS_FORCE_REMOUNT_WARNING",
+    "DP_USER",
+    "DT_RPATH",
+    "DT_RUNPATH",
     "HARVESTER_PILOT_CONFIG",
     "IOD_HOME",
+    "IOD_PROCESS",
     "IOD_RELEASES",
+    "IOD_RUNTIME",
+    "IOD_RUNTIMES",
+    "IOD_SITE",
+    "IOD_SLOT_END",
+    "LD_LIBRARY_PATH",
+    "LD_RUN_PATH",
     "MORE_RESOURCES",
     "NO_COLOR",
     "O_EXCL",
@@ -35,7 +49,12 @@ NOT_FAILURES = {
     "PANDA_AUTH_VO",
     "PANDA_BEHIND_REAL_LB",
     "PANDA_URL_SSL",
+    "PILOT_RESOURCE_NAME",
+    "PR_SET_CHILD_SUBREAPER",
+    "PR_SET_PDEATHSIG",
     "REQUESTS_CA_BUNDLE",
+    "SLURM_JOB_END_TIME",
+    "SOURCE_DATE_EPOCH",
     "XDG_RUNTIME_DIR",
 }
 
@@ -98,7 +117,7 @@ def headings(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_failures_that_are_named_exist(page: Path) -> None:
-    known = {str(row["name"]) for row in (*table(), *iod_table())} | NOT_FAILURES
+    known = {str(row["name"]) for row in (*table(), *iod_table())} | KIT_EXITS | NOT_FAILURES
     named = {name for name in FAILURE_NAME.findall(prose(page)) if not name.startswith("PIPELINE_")}
     assert named <= known
 
@@ -128,8 +147,9 @@ def test_the_schema_describes_the_readme_example() -> None:
 
 
 def test_the_journal_page_lists_every_event() -> None:
-    sources = "".join(path.read_text() for path in (ROOT / "transformation").rglob("*.py"))
-    written = set(re.findall(r"(?:ournal\.write|\bnote)\(\s*\"(\w+)\"", sources))
+    folders = (ROOT / "transformation", ROOT / "pilot_hooks")
+    sources = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
+    written = set(re.findall(r"(?:ournal\.write|\bnote)\((?:workdir, story\.run, )?\s*\"(\w+)\"", sources))
     written |= {f"unit_{event}" for event in re.findall(r"self\._(?:tell|change)\(\w+, \"(\w+)\"", sources)}
     listed = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/reference/journal.md").read_text(), re.MULTILINE))
     assert listed == written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import time
 import zlib
@@ -191,7 +192,9 @@ def test_a_bomb(bench: Bench, web: CatalogServer) -> None:
     spec = bench.spec(catalogs=[url], limits={"max_unpacked_mb": 20})
     outcome = bench.run_job(spec)
     check_nothing_was_started(bench, outcome, 26, url, "unpacks to more than the 20,000,000 bytes that are allowed")
-    assert outcome.report["resource"]["wrapper_max_rss_bytes"] < 200e6
+    # Linux hands the peak of whoever starts a process on to it.
+    own_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert outcome.report["resource"]["wrapper_max_rss_bytes"] < max(own_bytes, 50e6) + 50e6
     spec = bench.spec(catalogs=[url], limits={"max_catalog_mb": 0.1})
     outcome = bench.run_job(spec, workdir="packed")
     check_nothing_was_started(bench, outcome, 26, url, "100,000 are allowed")

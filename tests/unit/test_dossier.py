@@ -58,8 +58,8 @@ def test_a_job_that_did_some() -> None:
         " tried again. Of 4 units, 2 stored, 1 failed, 1 not begun. 1 failed with SIMULATOR_CRASHED (a simulator"
         " process ended with an error); the first: v1-R22_S03-E000: it broke. 5 attempts took 2.00 CPU hours, of them 1"
         " again, 1 alone, 1 from-checkpoint. 2 units with 4 files (2.0 MB) are safe in /store/tonyj/run-00019/v1."
-        " 1 unit of them not yet in the catalog. Next: run again: only what is missing is made. PanDA does so by itself while"
-        " tries are left; it makes only what is missing (2 units)."
+        " 1 unit of them not yet in the catalog. Next: run again: only what is missing is made. PanDA does so by itself"
+        " while tries are left; it makes only what is missing (2 units)."
     )
 
 

@@ -75,7 +75,9 @@ BAD = {
     "bad number": Bad(code=10, arguments=("--cores", "many"), says=("--cores", "'many'")),
     "bad selection": Bad(code=10, arguments=("--select", "R22"), says=("--select",)),
     "two requests": Bad(code=10, arguments=("--lsstJobParams=NAME=x",), says=("exactly one",)),
-    "store of an unknown kind": Bad(code=75, spec={"output": {"base": "s3://bucket/x"}}, says=("'s3:'", "known: file")),
+    "store of an unknown kind": Bad(
+        code=75, spec={"output": {"base": "s3://bucket/x"}}, says=("s3://bucket/x", "known: bare paths")
+    ),
     "catalog of an unknown kind": Bad(code=75, spec={"catalogs": ["ftp://host/x"]}, says=("ftp://host/x",)),
 }
 
