@@ -90,7 +90,10 @@ class Committer:
             strays, self._strays = self._strays, {}
         for target in self._targets.all:
             units, left = unheard.get(target.address, []), strays.get(target.address, [])
-            if self._targets.rests(target) or not units + left:
+            if not units + left:
+                continue
+            if self._targets.rests(target):
+                self._keep(target, units, left)
                 continue
             try:
                 leave_word(target, units, token=token, clock=self._clock)
@@ -98,6 +101,12 @@ class Committer:
             except StorageError as error:
                 problems.append(self._leave(target, Failed(failure=error.failure, detail=error.detail)))
         return problems
+
+    def _keep(self, target: Target, units: Sequence[tuple[Unit, str]], left: Sequence[Unit]) -> None:
+        """For the next time."""
+        with self._lock:
+            self._unheard.setdefault(target.address, []).extend(units)
+            self._strays.setdefault(target.address, []).extend(left)
 
     def _candidates(self, unit: Unit) -> list[Target]:
         bound = self._bound.get(unit.id)

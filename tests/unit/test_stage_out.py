@@ -406,8 +406,6 @@ def test_a_storage_error_is_a_value(memory_world: World, operation: str) -> None
     world = memory_world
     outcome = world.commit("a", ScriptedStorage(world.storage, before=before))
     assert outcome == Failed(failure=Failure.STORAGE_UNREACHABLE, detail="no answer")
-    if operation in {"stat", "adler32"}:
-        assert world.names() == ([], [])
     committed = world.manifest() is not None
     world.attempt("b")
     assert world.check_done().token == ("a" if committed else "b")
