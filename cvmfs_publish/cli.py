@@ -16,7 +16,7 @@ from typing import Dict, List, NoReturn, Optional, Sequence, Tuple
 
 from cvmfs_publish import VERSION, signals
 from cvmfs_publish.backends.seam import NotReady
-from cvmfs_publish.exits import Exit, KitError
+from cvmfs_publish.exits import Exit, KitError, plain
 
 SUBCOMMANDS: Dict[str, Tuple[str, str]] = {
     "build": ("cvmfs_publish.commands.build", "make a release from sources, or describe a tree that is built"),
@@ -53,10 +53,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return int(end.code or 0)
     except NotReady as error:
         for problem in error.problems:
-            print(f"ERROR: {problem}", file=sys.stderr)
+            print(f"ERROR: {plain(str(problem))}", file=sys.stderr)
         return error.exit.code
     except KitError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+        print(f"ERROR: {plain(str(error))}", file=sys.stderr)
         return error.exit.code
     except BrokenPipeError:  # the reader of our output has left, as `| head` does
         return Exit.INTERRUPTED.code

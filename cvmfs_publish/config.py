@@ -55,6 +55,11 @@ class Server:
     whitelist_days: int = 3
     """Days that the whitelist must still be good for."""
 
+    @staticmethod
+    def at(place: str, repository: str) -> Path:
+        """One of these places for a repository."""
+        return Path(place.replace("{repository}", repository))
+
 
 @dataclass(frozen=True)
 class Oasis:
@@ -117,7 +122,7 @@ class Config:
             if self.root is None:
                 raise KitError(Exit.USAGE, "the backend 'directory' has no folder", cure="give --root DIR")
             return self.root
-        return Path(self.server.mount.format(repository=self.repository))
+        return self.server.at(self.server.mount, self.repository)
 
 
 def find_config(given: Optional[str]) -> Config:

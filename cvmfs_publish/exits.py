@@ -77,6 +77,11 @@ class Exit(Enum):
         self.cure = cure
 
 
+def plain(text: str) -> str:
+    """The text on one line, fit for a terminal: what is not printable (in names of files) stands escaped."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 class KitError(Exception):
     """A known way to fail; `str()` is one line that says what, where and what to do."""
 

@@ -54,20 +54,9 @@ def run(
     signal to the kit ends the whole of it. Its output goes to files, since a daemon that it leaves behind (CernVM-FS
     mounts with one) would hold a pipe open. Raises `KitError` TOOL_MISSING, and what a signal raises.
     """
+    variables = {**os.environ, "LC_ALL": "C"} if environment is None else dict(environment)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        try:
-            child = subprocess.Popen(
-                list(command),
-                cwd=folder,
-                env={**os.environ, "LC_ALL": "C"} if environment is None else dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise KitError(Exit.TOOL_MISSING, f"cannot run {command[0]}: {error.strerror}") from None
-        with child:
+        with _start(command, folder, variables, out, err) as child:
             try:
                 _listen(child, [_Ear(out), _Ear(err)], narrate)
             except BaseException:
@@ -76,6 +65,23 @@ def run(
                 raise
         code = child.returncode
         return Finished(tuple(command), 128 - code if code < 0 else code, _text(out), _text(err))
+
+
+def _start(
+    command: Sequence[str], folder: str, variables: Mapping[str, str], out: IO[bytes], err: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            list(command),
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise KitError(Exit.TOOL_MISSING, f"cannot run {command[0]}: {error.strerror}") from None
 
 
 class _Ear:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from submitter.border import as_iod_error
 from submitter.folders import Folders
 from submitter.jobs import Job, Part
-from submitter.settings import BackendName, Settings
+from submitter.settings import BACKENDS, BackendName, Settings
 from submitter.state import Store
+from submitter.troubles import IodError
 
 UNIT_STATES = ("waiting", "running", "done", "empty", "failed")
 
@@ -74,6 +76,56 @@ class Backend(Protocol):
 
     def links(self, job: Job, parts: Sequence[Part]) -> list[str]:
         """Pages about the job."""
+
+
+class Backends:
+    """The backends of one user, each opened when it is needed. To be closed."""
+
+    def __init__(self, store: Store, folders: Folders, settings: Settings) -> None:
+        self._store = store
+        self._folders = folders
+        self._settings = settings
+        self._open: dict[BackendName, Backend] = {}
+
+    def of(self, job: Job) -> Backend:
+        """Who runs the job."""
+        return self._named(job.backend)
+
+    def refresh(self, jobs: Sequence[Job] | None) -> list[str]:
+        """Renew what is known of these jobs, or of all that are not over; who could not be asked."""
+        notes = []
+        for name in BACKENDS:
+            some = [job for job in jobs if job.backend == name] if jobs is not None else self._store.active(name)
+            some = [job for job in some if not job.state.over]
+            if not some:
+                continue
+            try:
+                with as_iod_error():
+                    self._named(name).refresh(some)
+            except IodError as error:
+                notes.append(f"{name}: {error}")
+        return notes
+
+    def tend(self) -> list[str]:
+        """Renew all that is not over, and submit again what PanDA would not; what was done."""
+        lines = []
+        for name in BACKENDS:
+            jobs = self._store.tended(name)
+            if jobs:
+                with as_iod_error():
+                    lines += self._named(name).tend(jobs)
+        return lines
+
+    def close(self) -> None:
+        """Let everything go; jobs go on."""
+        for backend in self._open.values():
+            backend.close()
+        self._open.clear()
+
+    def _named(self, name: BackendName) -> Backend:
+        if name not in self._open:
+            self._open[name] = backend_for(name, self._store, self._folders, self._settings)
+        return self._open[name]
 
 
 def backend_for(name: BackendName, store: Store, folders: Folders, settings: Settings) -> Backend:

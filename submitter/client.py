@@ -17,15 +17,16 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from submitter.border import as_iod_error as _as_iod_error
 from submitter.folders import Folders
 from submitter.jobs import State
-from submitter.settings import BACKENDS, BackendName, Settings, load_settings
+from submitter.settings import Settings, load_settings
 from submitter.troubles import IodError, Trouble
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from submitter.backends import Backend
+    from submitter.backends import Backend, Backends
     from submitter.check_report import CheckReport
     from submitter.credentials import Credential
     from submitter.drafts import Draft, Wishes
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
     from submitter.viewing import Look, View
 
 
-_UNFINISHED = frozenset({State.PARTIAL, State.FAILED, State.KILLED})
-
-
 def _silent(_line: str) -> None:
     """Nobody listens."""
 
@@ -61,7 +59,7 @@ class Client:
         self.folders = folders or Folders()
         self._settings = settings
         self._store: Store | None = None
-        self._backends: dict[BackendName, Backend] = {}
+        self._opened: Backends | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -71,9 +69,9 @@ class Client:
 
     def close(self) -> None:
         """Let everything go; jobs go on."""
-        for backend in self._backends.values():
-            backend.close()
-        self._backends.clear()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -131,7 +129,7 @@ class Client:
             with _as_iod_error():
                 backend = self.backend(accepted.job)
                 backend.hand_over(accepted.job, report.selects())
-                if accepted.existed and key is None and accepted.job.state in _UNFINISHED:
+                if accepted.existed and key is None and accepted.job.state.unfinished:
                     backend.rerun(accepted.job, failed_only=False)
         except IodError as error:
             detail = f"{error.detail}; {name} is remembered, `iod rerun {name}` hands it over"
@@ -162,18 +160,7 @@ class Client:
 
     def refresh(self, jobs: Sequence[Job] | None = None) -> list[str]:
         """Renew what is known of these jobs, or of all that are not over; who could not be asked."""
-        notes = []
-        for name in BACKENDS:
-            some = [job for job in jobs if job.backend == name] if jobs is not None else self.store.active(name)
-            some = [job for job in some if not job.state.over]
-            if not some:
-                continue
-            try:
-                with _as_iod_error():
-                    self._backend(name).refresh(some)
-            except IodError as error:
-                notes.append(f"{name}: {error}")
-        return notes
+        return self._backends.refresh(jobs)
 
     def status(self, name: str, *, name_units: bool | None = None) -> JobStatus:
         """Everything about one job."""
@@ -213,33 +200,15 @@ class Client:
 
     def login(self, tell: Callable[[str], None], *, site: str | None = None) -> Credential:
         """Get a token for PanDA; `tell` hears where the user has to sign in."""
-        from submitter.credentials import credential_for
-        from submitter.panda.gateway import Gateway, server_of
-        from transformation.wiring import open_site
+        from submitter.panda.login import log_in
 
-        settings = self.settings.panda
         self.folders.prepare()
         with _as_iod_error():
-            server = server_of(open_site(site or self.settings.site), settings)
-            gateway = Gateway(server, settings, self.folders)
-            try:
-                gateway.log_in(tell)
-            finally:
-                gateway.close()
-        credential = credential_for(settings, self.folders)
-        if credential is None:
-            raise IodError(Trouble.CREDENTIAL_MISSING, f"{server} gave a token, but it was not kept")
-        return credential
+            return log_in(site or self.settings.site, self.settings.panda, self.folders, tell)
 
     def tend(self) -> list[str]:
         """Renew all that is not over, and submit again what PanDA would not; what was done."""
-        lines = []
-        for name in BACKENDS:
-            jobs = self.store.tended(name)
-            if jobs:
-                with _as_iod_error():
-                    lines += self._backend(name).tend(jobs)
-        return lines
+        return self._backends.tend()
 
     def kill(self, name: str) -> Job:
         """End a job; its finished units stay."""
@@ -320,27 +289,12 @@ class Client:
 
     def backend(self, job: Job) -> Backend:
         """Who runs the job."""
-        return self._backend(job.backend)
+        return self._backends.of(job)
 
-    def _backend(self, name: BackendName) -> Backend:
-        from submitter.backends import backend_for
+    @property
+    def _backends(self) -> Backends:
+        if self._opened is None:
+            from submitter.backends import Backends
 
-        if name not in self._backends:
-            self._backends[name] = backend_for(name, self.store, self.folders, self.settings)
-        return self._backends[name]
-
-
-class _as_iod_error:  # noqa: N801 - reads as the words it stands for
-    """Failures of the parts that `lsst-trf` shares with us, as ours."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        from transformation.model.failures import JobError
-        from transformation.ports import StorageError
-
-        if isinstance(error, JobError):
-            raise IodError(error.failed.failure, error.failed.detail) from None
-        if isinstance(error, StorageError):
-            raise IodError(error.failure, error.detail) from None
+            self._opened = Backends(self.store, self.folders, self.settings)
+        return self._opened

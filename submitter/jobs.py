@@ -29,6 +29,11 @@ class State(StrEnum):
         """Whether nobody works on it any more."""
         return self not in {State.WAITING, State.RUNNING}
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether it is over with something missing."""
+        return self.over and self is not State.DONE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:

@@ -24,10 +24,8 @@ from submitter.migrations import MIGRATIONS
 from submitter.state_rows import (
     INSERT_JOB,
     INSERT_PART,
-    IS_LOCAL,
     SELECT_JOB,
     SELECT_PART,
-    UPDATE_JOB,
     job_of_row,
     job_row,
     part_of_row,
@@ -95,11 +93,6 @@ class Store:
                 self._add_parts(db, [replace(part, job_id=added[-1].id) for part in parts])
         return added
 
-    def save_job(self, job: Job) -> None:
-        """Write what changed of a job."""
-        with self.change() as db:
-            db.execute(UPDATE_JOB, (*job_row(job), job.id))
-
     def job(self, name: str) -> Job:
         """The job of that name. Raises `IodError` JOB_UNKNOWN."""
         found = self.find_job(name=name)
@@ -110,12 +103,12 @@ class Store:
     def find_job(self, *, name: str | None = None, key: str | None = None, id: int | None = None) -> Job | None:  # noqa: A002
         """The job with that name, key or number; None if there is none."""
         column, value = ("name", name) if name is not None else ("key", key) if key is not None else ("id", id)
-        rows = self._rows(f"{SELECT_JOB} WHERE {column} = ?", (value,))
+        rows = self.rows(f"{SELECT_JOB} WHERE {column} = ?", (value,))
         return job_of_row(rows[0]) if rows else None
 
     def same_requests(self, digest: str) -> list[Job]:
         """Earlier jobs that asked for the same, the last first."""
-        rows = self._rows(f"{SELECT_JOB} WHERE digest = ? ORDER BY id DESC", (digest,))
+        rows = self.rows(f"{SELECT_JOB} WHERE digest = ? ORDER BY id DESC", (digest,))
         return [job_of_row(row) for row in rows]
 
     def overview(self, where: str = "1", values: Sequence[object] = ()) -> list[Line]:
@@ -126,12 +119,12 @@ class Store:
             " LEFT JOIN part ON part.job_id = job.id AND part.replaced = 0"
             f" WHERE {where} GROUP BY job.id ORDER BY job.id DESC"
         )
-        return [Line(*row) for row in self._rows(sql, values)]  # type: ignore[arg-type]
+        return [Line(*row) for row in self.rows(sql, values)]  # type: ignore[arg-type]
 
     def active(self, backend: str) -> list[Job]:
         """Jobs of that backend that are not over, the first first."""
         sql = f"{SELECT_JOB} WHERE state IN ('waiting', 'running') AND backend = ? ORDER BY id"
-        return [job_of_row(row) for row in self._rows(sql, (backend,))]
+        return [job_of_row(row) for row in self.rows(sql, (backend,))]
 
     def tended(self, backend: str) -> list[Job]:
         """Jobs of that backend that a watcher looks after: not over, or with parts that failed."""
@@ -139,11 +132,11 @@ class Store:
             f"{SELECT_JOB} WHERE backend = ? AND (state IN ('waiting', 'running') OR id IN"
             " (SELECT job_id FROM part WHERE state = 'failed' AND replaced = 0 AND attempt < 3)) ORDER BY id"
         )
-        return [job_of_row(row) for row in self._rows(sql, (backend,))]
+        return [job_of_row(row) for row in self.rows(sql, (backend,))]
 
     def names(self) -> list[str]:
         """Of all jobs, the last first."""
-        return [str(row[0]) for row in self._rows("SELECT name FROM job ORDER BY id DESC")]
+        return [str(row[0]) for row in self.rows("SELECT name FROM job ORDER BY id DESC")]
 
     # ------------------------------------------------------------ parts
     def add_parts(self, job_id: int, parts: Sequence[Part]) -> None:
@@ -154,7 +147,7 @@ class Store:
 
     def parts(self, job_id: int) -> list[Part]:
         """A job's parts in order."""
-        return [part_of_row(row) for row in self._rows(f"{SELECT_PART} WHERE job_id = ? ORDER BY number", (job_id,))]
+        return [part_of_row(row) for row in self.rows(f"{SELECT_PART} WHERE job_id = ? ORDER BY number", (job_id,))]
 
     def settle_part(self, part: Part) -> bool:
         """Write what became of a part that runs; False if it does so no more, because it was killed meanwhile."""
@@ -184,15 +177,6 @@ class Store:
             db.executemany("UPDATE part SET replaced = 1 WHERE id = ?", ((part_id,) for part_id in part_ids))
             settle_job(db, job_id)
 
-    def note_process(self, part: Part, pid: int, born_s: float, where: str) -> bool:
-        """Remember the process of a part; False if the part has to be ended at once."""
-        with self.change() as db:
-            db.execute(
-                "UPDATE part SET pid = ?, pid_born_s = ?, where_ = ? WHERE id = ?", (pid, born_s, where, part.id)
-            )
-            row = db.execute("SELECT kill_asked FROM part WHERE id = ?", (part.id,)).fetchone()
-        return not row[0]
-
     def ask_to_kill(self, job_id: int) -> None:
         """Mark the parts that are not over."""
         with self.change() as db:
@@ -216,33 +200,6 @@ class Store:
             numbered = [replace(part, job_id=job_id, number=last + at) for at, part in enumerate(parts, start=1)]
             self._add_parts(db, numbered)
             settle_job(db, job_id)
-
-    def local_parts(self, state: State) -> list[Part]:
-        """Parts of jobs on this machine, the oldest first."""
-        return [part_of_row(row) for row in self._rows(f"{SELECT_PART} {IS_LOCAL} AND state = ? ORDER BY id", (state,))]
-
-    def claim_local_part(self, now_s: float) -> Part | None:
-        """Take the oldest part that waits to run here: it is marked as running, for exactly one caller."""
-        with self.change() as db:
-            row = db.execute(
-                f"{SELECT_PART} {IS_LOCAL} AND state = 'waiting' AND kill_asked = 0 AND not_before_s <= ? ORDER BY id"
-                " LIMIT 1",
-                (now_s,),
-            ).fetchone()
-            if row is None:
-                return None
-            part = part_of_row(row)
-            part = replace(part, state=State.RUNNING, attempt=part.attempt + 1, begun_s=now_s, pid=None, ended_s=None)
-            db.execute(
-                "UPDATE part SET state = ?, attempt = ?, begun_s = ?, pid = NULL, ended_s = NULL WHERE id = ?",
-                (part.state, part.attempt, part.begun_s, part.id),
-            )
-            settle_job(db, part.job_id)
-        return part
-
-    def has_local_work(self) -> bool:
-        """Whether some part waits or runs here."""
-        return bool(self._rows(f"SELECT 1 FROM part {IS_LOCAL} AND state IN ('waiting', 'running') LIMIT 1"))
 
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
@@ -291,7 +248,8 @@ class Store:
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
-    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """The answer to a question that changes nothing."""
         with self._lock:
             try:
                 return self._db.execute(sql, tuple(values)).fetchall()

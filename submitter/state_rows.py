@@ -21,10 +21,8 @@ _PART = (
 
 SELECT_JOB = f"SELECT id, {_JOB} FROM job"
 INSERT_JOB = f"INSERT INTO job ({_JOB}) VALUES ({', '.join('?' for _ in _JOB.split(','))})"
-UPDATE_JOB = f"UPDATE job SET {', '.join(f'{name.strip()} = ?' for name in _JOB.split(','))} WHERE id = ?"
 SELECT_PART = f"SELECT id, {_PART} FROM part"
 INSERT_PART = f"INSERT INTO part ({_PART}) VALUES ({', '.join('?' for _ in _PART.split(','))})"
-IS_LOCAL = "WHERE job_id IN (SELECT id FROM job WHERE backend = 'local')"
 
 
 def job_row(job: Job) -> tuple[object, ...]:

@@ -27,7 +27,7 @@ from transformation.model.spec import VisitItem, catalog_item
 from transformation.model.work import Unit
 from transformation.planning import Selection, VisitFacts, has_sky, plan_visit
 from transformation.predict import Prediction, conditions_of, predict_unit, predict_visit
-from transformation.preflight import Rules, check_exposures, check_visit
+from transformation.preflight import Findings, Rules, check_exposures, check_visit
 
 _SENSORS_A_TRIM = 9
 _SAMPLE_DOUBT = 2.0
@@ -124,7 +124,20 @@ class VisitInspector:
             for unit in units
         }  # fmt: skip
         look.set_up_cpu_s = predict_visit(look.n_objects or 0, _trims(camera, chosen), camera.model, wanted.core_speed)
-        rules = Rules(
+        findings, with_seds = (
+            check_visit(
+                look.visit, units, census, missing, conditions, look.predictions, self._rules(), catalog.places.of
+            )
+            for missing in ((), self._missing_seds(sample))
+        )
+        _tell(look, findings, with_seds, len(units))
+        look.empty_sensors = list(dict.fromkeys(u.sensor for u in units if not look.predictions[u.id].terms))
+        if scale > 1.0:
+            look.predictions = {unit_id: _doubtful(one, scale) for unit_id, one in look.predictions.items()}
+
+    def _rules(self) -> Rules:
+        wanted, camera = self._wanted, self._wanted.camera
+        return Rules(
             release=camera.name,
             missing_sed=camera.facts.missing_sed,
             most_objects=camera.facts.max_objects or camera.model.most_objects,
@@ -132,19 +145,6 @@ class VisitInspector:
             model=camera.model,
             core_speed=wanted.core_speed,
         )
-        findings, with_seds = (
-            check_visit(look.visit, units, census, missing, conditions, look.predictions, rules, catalog.places.of)
-            for missing in ((), self._missing_seds(sample))
-        )
-        look.failures += {one.failure: one for one in findings.failed.values()}.values()
-        look.stopped = len(findings.failed) == len(units)
-        look.warnings += [("FORECAST", line) for line in findings.warnings]
-        known = {*findings.problems, *findings.warnings}
-        lacking = [line for line in (*with_seds.problems, *with_seds.warnings) if line not in known]
-        look.warnings += [(Failure.SED_MISSING.name, line.removeprefix("SED_MISSING: ")) for line in lacking]
-        look.empty_sensors = list(dict.fromkeys(u.sensor for u in units if not look.predictions[u.id].terms))
-        if scale > 1.0:
-            look.predictions = {unit_id: _doubtful(one, scale) for unit_id, one in look.predictions.items()}
 
     def _missing_seds(self, census: Census) -> set[int]:
         library = self._wanted.camera.sed_library
@@ -156,6 +156,16 @@ class VisitInspector:
 
 
 # ---------------------------------------------------------------- small decisions
+def _tell(look: VisitLook, findings: Findings, with_seds: Findings, n_units: int) -> None:
+    """Enter what was found, spectra under their own name."""
+    look.failures += {one.failure: one for one in findings.failed.values()}.values()
+    look.stopped = len(findings.failed) == n_units
+    look.warnings += [("FORECAST", line) for line in findings.warnings]
+    known = {*findings.problems, *findings.warnings}
+    lacking = [line for line in (*with_seds.problems, *with_seds.warnings) if line not in known]
+    look.warnings += [(Failure.SED_MISSING.name, line.removeprefix("SED_MISSING: ")) for line in lacking]
+
+
 def _facts(catalog: InstanceCatalog, commands: PhysicsCommands) -> VisitFacts:
     try:
         visit = str(commands.observation_id(catalog.obshistid))

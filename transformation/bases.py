@@ -7,7 +7,7 @@ from pathlib import Path
 from site_configs.load import expand
 from site_configs.schema import Endpoint, Site
 from transformation.layout import JobPlace
-from transformation.locations import Kind, LocationInvalid, kind_of, redacted, resolve
+from transformation.locations import REMOTE_SCHEMES, Kind, LocationInvalid, kind_of, redacted, resolve
 from transformation.model.failures import Failure, JobError
 from transformation.model.spec import JobSpec
 
@@ -29,7 +29,10 @@ def _absolute(bases: list[str], relative_to: str, failure: Failure, key: str) ->
             absolute = resolve(base, relative_to)
             kind = kind_of(absolute)
         except LocationInvalid as error:
-            raise JobError(Failure.STORAGE_UNKNOWN, f"'{key}': {error}") from None
+            scheme, is_url, _ = base.partition("://")
+            known = ", ".join(["file", *REMOTE_SCHEMES])
+            detail = f"no storage adapter for '{scheme}:' ({redacted(base)}); known: {known}" if is_url else str(error)
+            raise JobError(Failure.STORAGE_UNKNOWN, f"'{key}': {detail}") from None
         if kind is Kind.RUCIO:
             raise JobError(failure, f"'{key}': {redacted(base)} is no place to write to; name a folder or a URL")
         found.append(str(Path(absolute).resolve()) if kind is Kind.FILE else absolute)

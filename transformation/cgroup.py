@@ -3,8 +3,8 @@
 In a box a simulator can take no more than the job's share, whatever it starts; and the kernel says for certain whether
 it ended one for memory. A node allows it where the job's own control group is handed over to it (`Delegate=yes` of
 systemd, HTCondor, Slurm with cgroup v2) and holds nothing but the job. Everywhere else there are no boxes, and nobody
-is told: the accounting over `/proc` holds by itself, and the kernel's count of processes that it has ended for memory
-in the whole of our group (versions 1 and 2) tells nearly as much. Files and rules: Linux, admin-guide/cgroup-v2.
+is told: the accounting over `/proc` holds by itself, and how many processes of the whole group the kernel has ended for
+memory (versions 1 and 2) tells nearly as much. Files and rules: Linux, admin-guide/cgroup-v2.
 """
 
 from __future__ import annotations

@@ -7,12 +7,14 @@ pilot does not tell a payload its share, so a guess must be a small one.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 MEMORY_PER_CORE_BYTES = 2_000_000_000
 """What grid sites give a core when nobody says otherwise."""
+
+_NO_LIMIT_BYTES = 1 << 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,25 +80,40 @@ def affinity_cores() -> int:
 
 
 def read_cgroup(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> Cgroup:
-    """The tightest limits of cgroup v2 on the way from our group up to the root."""
+    """The tightest limits of cgroup, version 2 and 1, on the way from our group up to the root."""
     try:
-        lines = membership.read_text().splitlines()
+        lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
     except OSError:
         return Cgroup()
-    own = next((line[3:] for line in lines if line.startswith("0::")), "/")
     cores: list[float] = []
     memory: list[int] = []
-    folder = root / own.lstrip("/")
-    for level in (folder, *folder.parents):
-        if not level.is_relative_to(root):
-            break
-        quota = _words(level / "cpu.max")
-        if len(quota) == 2 and quota[0] != "max":
-            cores.append(int(quota[0]) / int(quota[1]))
-        limit = _words(level / "memory.max")
-        if limit and limit[0] != "max":
-            memory.append(int(limit[0]))
+    for _, names, own in lines or [["0", "", "/"]]:
+        controllers = names.split(",") if names else []
+        for level in _levels(root / names if controllers else root, own):
+            cores += _quota(_words(level / "cpu.max"))
+            memory += _limit(_words(level / "memory.max"))
+            if "cpu" in controllers:
+                quota, period = _words(level / "cpu.cfs_quota_us"), _words(level / "cpu.cfs_period_us")
+                cores += _quota([*quota, *period])
+            if "memory" in controllers:
+                memory += _limit(_words(level / "memory.limit_in_bytes"))
     return Cgroup(cores=min(cores, default=None), memory_bytes=min(memory, default=None))
+
+
+def _levels(hierarchy: Path, own: str) -> list[Path]:
+    """Our group in a hierarchy, and those above it."""
+    folder = hierarchy / own.lstrip("/")
+    return [level for level in (folder, *folder.parents) if level.is_relative_to(hierarchy)]
+
+
+def _quota(words: Sequence[str]) -> list[float]:
+    """Cores by a quota and its period; none for `max`, or -1, which is version 1's word for it."""
+    return [int(words[0]) / int(words[1])] if len(words) == 2 and words[0].isdecimal() else []
+
+
+def _limit(words: Sequence[str]) -> list[int]:
+    """Bytes; none for `max`, or for the 8 exabytes that are version 1's word for it."""
+    return [int(words[0])] if words and words[0].isdecimal() and int(words[0]) < _NO_LIMIT_BYTES else []
 
 
 def _words(path: Path) -> list[str]:

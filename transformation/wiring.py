@@ -100,7 +100,7 @@ def storages_for(base: str, manner: Manner = _USUAL) -> tuple[Storage, Storage]:
 
         door = HttpStorage(limits=HURRIED_LIMITS if manner.hurried else LIMITS)
         return RetryingStorage(door, note=manner.note), RetryingStorage(door, note=manner.note, patience=_HASTE)
-    known = ", ".join(sorted({"file", *_XROOTD, *_HTTP}))
+    known = ", ".join(["file", *sorted({*_XROOTD, *_HTTP})])
     raise JobError(Failure.STORAGE_UNKNOWN, f"no storage adapter for '{scheme}:' ({redacted(base)}); known: {known}")
 
 

@@ -6,7 +6,6 @@ to be closed. A third one, a repository that stays in transaction, is a failure 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Callable, List, Mapping, Optional
 
 from cvmfs_publish.backends import preconditions
@@ -59,7 +58,7 @@ class TransactionBackend:
             return [error]
         repository, config = self.server.repository, self._config.server
         size_bytes = edit.size_bytes if edit else 0
-        settings = preconditions.read_settings(Path(config.settings.format(repository=repository)))
+        settings = preconditions.read_settings(config.at(config.settings, repository))
         problems = [
             *preconditions.state_problems(state, repository),
             *preconditions.owner_problems(settings, repository),
@@ -67,7 +66,7 @@ class TransactionBackend:
             *preconditions.working_directory_problems(self.root),
             *preconditions.tool_problems(repository),
             *preconditions.open_files_problems(),
-            *preconditions.disk_problems(Path(config.spool.format(repository=repository)), settings, size_bytes),
+            *preconditions.disk_problems(config.at(config.spool, repository), settings, size_bytes),
         ]
         if not state.whitelist_expired:
             days = self.server.whitelist_days()

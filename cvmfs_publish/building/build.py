@@ -157,17 +157,15 @@ def _smoke_test(
 
 
 # ---------------------------------------------------------------- release.json
+def _build_facts(order: Order) -> Dict[str, Any]:
+    facts = {**machine_facts(), "recipe_sha256": order.recipe.sha256, "prebuilt": order.prebuilt}
+    if order.prebuilt:
+        return facts
+    return {**facts, "compiler": compiler(), "commands": [list(command) for command in order.recipe.commands]}
+
+
 def _facts(order: Order, origin: str, revision: str | None, bundled: Bundled) -> Dict[str, Any]:
     recipe = order.recipe
-    build: Dict[str, Any] = {
-        **machine_facts(),
-        "source": origin,
-        "source_revision": revision,
-        "recipe_sha256": recipe.sha256,
-        "prebuilt": order.prebuilt,
-    }
-    if not order.prebuilt:
-        build.update(compiler=compiler(), commands=[list(command) for command in recipe.commands])
     facts: Dict[str, Any] = {
         **recipe.facts,
         "name": order.address.name,
@@ -175,7 +173,7 @@ def _facts(order: Order, origin: str, revision: str | None, bundled: Bundled) ->
         "version": order.address.version,
         "kind": recipe.kind,
         "licence": recipe.licence,
-        "build": build,
+        "build": {**_build_facts(order), "source": origin, "source_revision": revision},
     }
     if recipe.bundle.interpreter:
         version = ask_interpreter(recipe.bundle.interpreter).name

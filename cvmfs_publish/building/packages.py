@@ -92,7 +92,7 @@ def closure(wanted: Iterable[str], there: Dict[str, Package]) -> List[Package]:
         package = there.get(name)
         if package is None:
             if is_wanted:
-                cure = f"install it into the environment: `pip install '{requirement}'`"
+                cure = f"use --install, or install it into the environment: `pip install '{requirement}'`"
                 raise KitError(Exit.BUILD_FAILED, f"the environment has no {requirement}", cure=cure)
             continue
         new = extras - taken[name] if name in taken else extras | {""}

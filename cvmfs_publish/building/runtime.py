@@ -55,6 +55,8 @@ class RuntimeWishes:
     """None: that of the project."""
     compiled: bool
     """Whether modules are compiled: without, the folder is half as big and starts slower."""
+    install: bool = False
+    """Whether an environment with everything is made first, with pip from the package index."""
     wanted: Tuple[str, ...] = WANTED
 
 
@@ -64,7 +66,8 @@ def build_runtime(workshop: Workshop, wishes: RuntimeWishes) -> Tuple[Path, Rele
     if interpreter.version < (3, 11):
         what = f"{wishes.python} is Python {dotted(interpreter.version)}, the runtime needs 3.11 or newer"
         raise KitError(Exit.BUILD_FAILED, what, cure="name another with --python")
-    packages = closure(wishes.wanted, installed(wishes.python))
+    python = _install(workshop, wishes) if wishes.install else wishes.python
+    packages = closure(wishes.wanted, installed(python))
     project = next((one for one in packages if normal(one.name) == PROJECT), packages[0])
     version = wishes.version or project.version
     tree = workshop.release / f"{SIMULATOR}-{version}"
@@ -80,6 +83,22 @@ def build_runtime(workshop: Workshop, wishes: RuntimeWishes) -> Tuple[Path, Rele
     _smoke_test(workshop, tree)
     release = write_release(tree, _facts(tree, version, packages, bundled))
     return tree, release
+
+
+def _install(workshop: Workshop, wishes: RuntimeWishes) -> str:
+    """A new environment with the project that this kit belongs to; its Python. Raises `KitError` BUILD_FAILED."""
+    checkout = Path(__file__).resolve().parents[2]
+    project = str(checkout) if (checkout / "pyproject.toml").is_file() else PROJECT
+    python = str(workshop.folder / "environment/bin/python")
+    # Where the index is, how it is reached, and a compiler's settings are the admin's own.
+    environment = dict(os.environ)
+    requirements = [wanted.replace(PROJECT, project, 1) for wanted in wishes.wanted]
+    for command in (
+        [wishes.python, "-m", "venv", str(workshop.folder / "environment")],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements],
+    ):
+        workshop.run(command, workshop.folder, environment, Exit.BUILD_FAILED)
+    return python
 
 
 def _write_launchers(tree: Path, python: str, project: Package) -> None:
@@ -101,7 +120,7 @@ def _copy_bootstrap(site: Path, tree: Path) -> None:
 
 def _compile(workshop: Workshop, tree: Path, program: Path) -> None:
     """Compile all modules by content, not by time: a copy is not compiled again, and equal input gives equal bytes."""
-    command = [str(program), "-I", "-m", "compileall", "-q", "-j", "0", "-s", str(tree), "-x", "/lib2to3/|bad_coding"]
+    command = [str(program), "-s", "-m", "compileall", "-q", "-j", "0", "-s", str(tree), "-x", "/lib2to3/|bad_coding"]
     command += ["--invalidation-mode", "unchecked-hash", str(tree / "lib" / program.name)]
     workshop.run(command, workshop.folder, workshop.environment({}), Exit.BUILD_FAILED)
 

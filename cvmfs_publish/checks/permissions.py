@@ -10,7 +10,10 @@ from cvmfs_publish.checks.tree import Tree
 from cvmfs_publish.trees import Entry
 
 _READ, _ENTER, _WRITE, _SET_ID = 0o4, 0o1, 0o2, 0o7000
-_PLAIN_ATTRIBUTES = ("security.selinux", "security.ima", "security.evm", "user.mime_type", "user.xdg.")
+_PLAIN_ATTRIBUTES = (
+    *("security.selinux", "security.ima", "security.evm", "system.nfs4_acl", "user.mime_type", "user.xdg."),
+    *("trusted.overlay.", "user.overlay."),
+)
 """Of the machine, not of the release; nobody misses them."""
 
 

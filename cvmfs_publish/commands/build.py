@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     runtime.add_argument(
         "--python", default=sys.executable, metavar="FILE", help="Python of the environment to publish"
     )
+    runtime.add_argument("--install", action="store_true", help="make an environment with everything first, with pip")
     runtime.add_argument("--no-compile", action="store_true", help="without compiled modules: smaller, starts slower")
 
 
@@ -84,7 +85,8 @@ def _build(arguments: argparse.Namespace, workshop: Workshop) -> Tuple[Path, Rel
         _refuse(arguments, "source", "recipe", "prebuilt", "kind", "licence")
         if arguments.version:
             address(RUNTIME, arguments.version)
-        return build_runtime(workshop, RuntimeWishes(arguments.python, arguments.version, not arguments.no_compile))
+        wishes = RuntimeWishes(arguments.python, arguments.version, not arguments.no_compile, arguments.install)
+        return build_runtime(workshop, wishes)
     for option in ("source", "version"):
         if getattr(arguments, option) is None:
             name = "--from" if option == "source" else "--version"

@@ -14,7 +14,7 @@ from cvmfs_publish.checks.findings import Finding, Severity
 from cvmfs_publish.checks.fix import fix
 from cvmfs_publish.commands.options import add_json, add_target, target_config
 from cvmfs_publish.config import Config
-from cvmfs_publish.exits import Exit, KitError
+from cvmfs_publish.exits import Exit, KitError, plain
 from cvmfs_publish.platforms import WORKERS
 from cvmfs_publish.progress import size_text
 from cvmfs_publish.published import is_occupied, standing
@@ -86,22 +86,17 @@ def _with_target(verdict: Verdict, config: Config) -> Verdict:
 
 def _print(verdict: Verdict, fixed: List[str], most: int | None) -> None:
     for line in fixed:
-        print(f"fixed: {line}")
+        print(plain(f"fixed: {line}"))
     shown: Counter[str] = Counter()
     for finding in verdict.findings:
         shown[finding.rule] += 1
         if most is None or shown[finding.rule] <= most:
-            print(f"{finding.severity.value.upper()} {finding.rule}: {_where(finding)}: {finding.what}; {finding.cure}")
+            line = f"{finding.rule}: {finding.path or 'the release'}: {finding.what}; {finding.cure}"
+            print(plain(f"{finding.severity.value.upper()} {line}"))
     for rule, count in shown.items():
         if most is not None and count > most:
             print(f"... and {count - most} more of {rule} (see --all)")
     print(_summary(verdict))
-
-
-def _where(finding: Finding) -> str:
-    if not finding.path:
-        return "the release"
-    return finding.path if finding.path.isprintable() else ascii(finding.path)
 
 
 def _summary(verdict: Verdict) -> str:

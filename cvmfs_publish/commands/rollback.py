@@ -91,26 +91,30 @@ def _to_tag(publisher: Publisher, arguments: argparse.Namespace) -> int:
             f"the rollback to {arguments.tag} deletes {len(lost)} newer tags, and what was published after it vanishes"
         )
         raise KitError(Exit.NEEDS_YES, what)
+    message = arguments.message or f"rollback to {arguments.tag}"
+    record = _roll_back(publisher, backend, arguments.tag, [tag.name for tag in lost], message)
+    narrate("releases of deleted tags are gone from the repository: publish again what is still wanted")
+    print_record(record, as_json=arguments.json)
+    return 0
+
+
+def _roll_back(publisher: Publisher, backend: TransactionBackend, tag: str, lost: List[str], message: str) -> Record:
     with publisher.state.locked():
         backend.resume()
         problems = backend.problems(None)
         if problems:
             raise NotReady(problems)
-        published = backend.roll_back(arguments.tag)
-        message = arguments.message or f"rollback to {arguments.tag}"
-        record = publisher.state.record(
+        published = backend.roll_back(tag)
+        return publisher.state.record(
             {
                 "action": "rollback-tag",
-                "release": arguments.tag,
+                "release": tag,
                 "backend": publisher.config.backend,
                 "repository": publisher.config.repository,
                 "revision": published.revision,
                 "root_hash": published.root_hash,
-                "tag": arguments.tag,
-                "deleted_tags": [tag.name for tag in lost],
+                "tag": tag,
+                "deleted_tags": lost,
                 "message": message,
             }
         )
-    narrate("releases of deleted tags are gone from the repository: publish again what is still wanted")
-    print_record(record, as_json=arguments.json)
-    return 0

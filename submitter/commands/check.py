@@ -10,6 +10,7 @@ from submitter.commands.request_arguments import add_request_arguments, options_
 from submitter.focal_picture import focal_plane_rows
 from submitter.screen import Screen, count, duration_range, iso, moment, size
 from submitter.troubles import IodError
+from submitter.visit_look import VisitLook
 from transformation.locations import redacted
 from transformation.predict import Range
 
@@ -56,21 +57,8 @@ def document(report: CheckReport) -> dict[str, object]:
         "backend": question.backend,
         "queue": None if question.queue is None else question.queue.name,
         "output": question.base,
-        "catalogs": [
-            {"url": redacted(one.url), "visit": look.visit or None, "size_bytes": one.size_bytes}
-            for look in report.looks
-            for one in look.catalogs
-        ],
-        "visits": [
-            {
-                "visit": look.visit or None,
-                "filter": "ugrizy"[look.filter] if look.visit else None,
-                "objects": look.n_objects,
-                "units": 0 if look.shape is None else look.shape.n_units,
-                "read": look.depth.name.lower(),
-            }
-            for look in report.looks
-        ],
+        "catalogs": [one for look in report.looks for one in _catalogs(look)],
+        "visits": [_visit(look) for look in report.looks],
         "sensors": report.sensors,
         "empty_sensors": sorted({sensor for look in report.looks for sensor in look.empty_sensors}),
         "units": report.plan.n_units,
@@ -85,6 +73,21 @@ def document(report: CheckReport) -> dict[str, object]:
             for one in report.problems
         ],
         "would_submit": report.refused is None,
+    }
+
+
+def _catalogs(look: VisitLook) -> list[dict[str, object]]:
+    visit = look.visit or None
+    return [{"url": redacted(one.url), "visit": visit, "size_bytes": one.size_bytes} for one in look.catalogs]
+
+
+def _visit(look: VisitLook) -> dict[str, object]:
+    return {
+        "visit": look.visit or None,
+        "filter": "ugrizy"[look.filter] if look.visit else None,
+        "objects": look.n_objects,
+        "units": 0 if look.shape is None else look.shape.n_units,
+        "read": look.depth.name.lower(),
     }
 
 

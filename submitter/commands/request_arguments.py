@@ -14,7 +14,12 @@ def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "job", nargs="?", metavar="JOB", help="job file (JSON or TOML), '-' for stdin, or data:;base64,..."
     )
-    what = parser.add_argument_group("the request: these win over the job file")
+    _add_what(parser.add_argument_group("the request: these win over the job file"))
+    _add_where(parser.add_argument_group("where and how it runs"))
+    parser.add_argument("--deep", action="store_true", help="read all catalogs to their ends")
+
+
+def _add_what(what: argparse._ArgumentGroup) -> None:
     what.add_argument("--catalog", action="append", default=[], metavar="LOCATION", help="again for more of one visit")
     what.add_argument(
         "--visits",
@@ -36,7 +41,9 @@ def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--comment", metavar="TEXT")
     what.add_argument("--debug", action="store_true", default=None, help="keep the work folders")
     what.add_argument("--output", metavar="BASE", help="folder or URL under which the images go")
-    where = parser.add_argument_group("where and how it runs")
+
+
+def _add_where(where: argparse._ArgumentGroup) -> None:
     where.add_argument("--site", metavar="NAME|FILE", help="default: local")
     where.add_argument("--backend", choices=BACKENDS, metavar="NAME", help=f"one of {', '.join(BACKENDS)}")
     where.add_argument(
@@ -45,7 +52,6 @@ def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--queue", metavar="NAME", help="PanDA queue of the site")
     where.add_argument("--cores", type=_positive, metavar="N", help="of one job")
     where.add_argument("--memory-mb", type=_positive, metavar="N", help="of one job")
-    parser.add_argument("--deep", action="store_true", help="read all catalogs to their ends")
 
 
 def wishes_of(parsed: argparse.Namespace) -> Wishes:

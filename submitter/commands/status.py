@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from submitter.backends import UNIT_STATES, UnitState
 from submitter.client import Client
 from submitter.commands.names import complete_names
-from submitter.jobs import State
+from submitter.jobs import Part, State
 from submitter.screen import Screen, count, duration, iso, moment
 from submitter.state import Line
 from submitter.troubles import IodError, Trouble
@@ -116,23 +116,24 @@ def document(status: JobStatus) -> dict[str, object]:
         "progress": round(status.progress, 4),
         "counts": dict(status.counts),
         "units": [_unit_document(unit) for unit in status.units],
-        "parts": [
-            {
-                "number": part.number,
-                "state": part.state,
-                "attempt": part.attempt,
-                "remote_id": part.remote_id,
-                "where": part.where,
-                "exit_code": part.exit_code,
-                "message": part.message,
-                "begun": iso(part.begun_s),
-                "ended": iso(part.ended_s),
-                "replaced": part.replaced,
-            }
-            for part in status.parts
-        ],
+        "parts": [_part_document(part) for part in status.parts],
         "links": list(status.links),
         "notes": list(status.notes),
+    }
+
+
+def _part_document(part: Part) -> dict[str, object]:
+    return {
+        "number": part.number,
+        "state": part.state,
+        "attempt": part.attempt,
+        "remote_id": part.remote_id,
+        "where": part.where,
+        "exit_code": part.exit_code,
+        "message": part.message,
+        "begun": iso(part.begun_s),
+        "ended": iso(part.ended_s),
+        "replaced": part.replaced,
     }
 
 

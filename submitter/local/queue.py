@@ -12,6 +12,7 @@ from pathlib import Path
 
 from submitter.folders import Folders
 from submitter.jobs import Job, Part, State
+from submitter.local.claims import has_local_work
 from submitter.local.launch import Background, start_module
 from submitter.state import Store
 from submitter.troubles import IodError, Trouble
@@ -54,7 +55,7 @@ def runner_lock(folders: Folders) -> Iterator[bool]:
 
 def ensure_runner(store: Store, folders: Folders) -> bool:
     """Start the runner if there is work and nobody does it; whether it was started. Raises `IodError`."""
-    if not store.has_local_work():
+    if not has_local_work(store):
         return False
     with runner_lock(folders) as free:
         pass

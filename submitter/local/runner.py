@@ -16,6 +16,7 @@ from pathlib import Path
 
 from submitter.folders import Folders, write_private
 from submitter.jobs import KEPT_ENVIRONMENT, Job, Part, State
+from submitter.local.claims import claim_part, has_local_work, local_parts, note_process
 from submitter.local.launch import Background, find_by_argument, start_module
 from submitter.local.outcome import Outcome, read_outcome
 from submitter.local.queue import job_folder, log_file, process_of, runner_lock, work_folder
@@ -43,7 +44,7 @@ def main() -> int:
                     return 0
                 Runner(store, folders, load_settings(folders.settings).local).run()
             # Work that came after the last look met a lock that was still held: its `iod` started nobody.
-            if not store.has_local_work():
+            if not has_local_work(store):
                 return 0
     finally:
         store.close()
@@ -60,10 +61,10 @@ class Runner:
     def run(self) -> None:
         """Until nothing waits and nothing runs."""
         while True:
-            running = self._look(self._store.local_parts(State.RUNNING))
-            while running < self._settings.jobs_at_once and (part := self._store.claim_local_part(time.time())):
+            running = self._look(local_parts(self._store, State.RUNNING))
+            while running < self._settings.jobs_at_once and (part := claim_part(self._store, time.time())):
                 running += self._start(part)
-            if not running and not self._store.has_local_work():
+            if not running and not has_local_work(self._store):
                 return
             time.sleep(_LOOK_S)
 
@@ -103,7 +104,7 @@ class Runner:
         return 1
 
     def _note(self, part: Part, process: Background) -> None:
-        if not self._store.note_process(part, process.pid, process.born_s, os.uname().nodename):
+        if not note_process(self._store, part, process.pid, process.born_s, os.uname().nodename):
             process.signal(signal.SIGTERM)
 
     def _arguments(self, job: Job, part: Part, folder: Path) -> list[str]:

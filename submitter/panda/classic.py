@@ -48,7 +48,11 @@ def job_fields(
         "minRamCount": job.share.memory_mb or 2000,
         "maxWalltime": place.most_wall_s,
     }
-    log = {
+    return {**fields, "files": [_log(name, dataset)]}
+
+
+def _log(name: str, dataset: str) -> dict[str, str]:
+    return {
         "lfn": f"{name}.job.log.tgz",
         "destinationDBlock": dataset,
         "destinationSE": "local",
@@ -56,7 +60,6 @@ def job_fields(
         "type": "log",
         "scope": SCOPE,
     }
-    return {**fields, "files": [log]}
 
 
 def job_parameters(job: Job, spec: bytes, select: str, stream: int, execution: int, place: Place) -> str:

@@ -67,7 +67,7 @@ class ClassicBackend(PandaBackend):
             raise IodError(Trouble.NOT_POSSIBLE, f"{job.name} is {job.state}")
         if not parts:
             self.hand_over(job, self.missing_selects(job, self.done_units(job)))
-        wanted = {State.FAILED, State.PARTIAL} if failed_only else {State.FAILED, State.PARTIAL, State.KILLED}
+        wanted = {State.FAILED, State.PARTIAL} if failed_only else {state for state in State if state.unfinished}
         self._submit_again(job, [part for part in parts if part.state in wanted])
 
     def tend(self, jobs: Sequence[Job]) -> list[str]:

@@ -75,8 +75,6 @@ def draft_tasks(job: Job, selects: Iterable[str], *, most_inputs: int = MOST_INP
 
 def task_params(job: Job, draft: TaskDraft, number: int, place: Place, settings: PandaSettings) -> dict[str, Any]:
     """One task as the server wants it."""
-    dataset = dataset_name(job)
-    cores, memory_mb = job.share.cores or 1, job.share.memory_mb or 2000
     params: dict[str, Any] = {
         "taskName": task_name(job, number),
         "uniqueTaskName": True,
@@ -92,12 +90,7 @@ def task_params(job: Job, draft: TaskDraft, number: int, place: Place, settings:
         "transUses": "",
         "transHome": None,
         "transPath": settings.transformation,
-        "site": place.queue,
-        "cloud": place.cloud,
-        "coreCount": cores,
-        "ramCount": -(-memory_mb // cores),
-        "ramUnit": "MBPerCoreFixed",
-        "maxWalltime": place.most_wall_s,
+        **_resources(job, place),
         "maxAttempt": ATTEMPTS,
         "maxFailure": ATTEMPTS,
         "skipScout": True,
@@ -105,19 +98,30 @@ def task_params(job: Job, draft: TaskDraft, number: int, place: Place, settings:
         "pfnList": list(draft.selects),
         "nFiles": len(draft.selects),
         "nFilesPerJob": 1,
-        "log": {
-            "type": "template",
-            "param_type": "log",
-            "token": "local",
-            "destination": "local",
-            "dataset": dataset,
-            "value": f"{dataset}.{number:03d}.${{SN}}.log.tgz",
-        },
+        "log": _log(dataset_name(job), number),
         "jobParameters": [{"type": "constant", "value": command_line(job, draft.spec, place, "${IN/L}")}],
     }
     if settings.working_group is not None:
         params["workingGroup"] = settings.working_group
     return params
+
+
+def _resources(job: Job, place: Place) -> dict[str, Any]:
+    cores, memory_mb = job.share.cores or 1, job.share.memory_mb or 2000
+    return {
+        "site": place.queue,
+        "cloud": place.cloud,
+        "coreCount": cores,
+        "ramCount": -(-memory_mb // cores),
+        "ramUnit": "MBPerCoreFixed",
+        "maxWalltime": place.most_wall_s,
+    }
+
+
+def _log(dataset: str, number: int) -> dict[str, Any]:
+    """Of each job's log tarball; `local` keeps PanDA from registering it anywhere."""
+    place = {"token": "local", "destination": "local", "dataset": dataset}
+    return {"type": "template", "param_type": "log", **place, "value": f"{dataset}.{number:03d}.${{SN}}.log.tgz"}
 
 
 def command_line(job: Job, spec: bytes, place: Place, select: str) -> str:

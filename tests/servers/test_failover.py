@@ -11,7 +11,6 @@ import pytest
 
 from tests.servers.conftest import StartXRootD
 from tests.servers.proxy import Proxy
-from tests.servers.test_xrootd_faults import IMPATIENT
 from tests.servers.test_xrootd_jobs import RemoteBench
 from tests.servers.xrootd_server import XRootDServer
 from tests.whole_job.aftermath import Document, Outcome
@@ -61,15 +60,11 @@ def stored(outcome: Outcome, server: XRootDServer) -> Outcome:
 
 
 @pytest.fixture
-def two(bench: Bench, start_xrootd: StartXRootD, monkeypatch: pytest.MonkeyPatch) -> Two:
-    return two_servers(bench, start_xrootd, monkeypatch)
+def two(bench: Bench, start_xrootd: StartXRootD) -> Two:
+    return two_servers(bench, start_xrootd)
 
 
-def two_servers(
-    bench: Bench, start_xrootd: StartXRootD, monkeypatch: pytest.MonkeyPatch, **first: object
-) -> Two:  # fmt: skip
-    for name, value in IMPATIENT.items():
-        monkeypatch.setenv(name, value)
+def two_servers(bench: Bench, start_xrootd: StartXRootD, **first: object) -> Two:
     return Two(benches=(RemoteBench(bench, start_xrootd(**first)), RemoteBench(bench, start_xrootd())))
 
 
@@ -141,7 +136,11 @@ def frozen(server: XRootDServer) -> None:
 
 
 @pytest.mark.parametrize("fault", [killed, frozen])
-def test_a_first_that_goes_away_in_the_middle_of_a_copy(two: Two, fault: Callable[[XRootDServer], None]) -> None:
+def test_a_first_that_goes_away_in_the_middle_of_a_copy(
+    two: Two, fault: Callable[[XRootDServer], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XRD_STREAMTIMEOUT", "5")
+    monkeypatch.setenv("XRD_REQUESTTIMEOUT", "8")
     with Proxy(two.first.port) as proxy:
         proxy.bytes_per_s = 20_000.0
         job = two.start(first_url=f"root://localhost:{proxy.port}//store")
@@ -166,8 +165,8 @@ def test_a_first_that_goes_away_in_the_middle_of_a_copy(two: Two, fault: Callabl
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small disk for the server can only be mounted as root")
-def test_a_first_that_fills_up(bench: Bench, start_xrootd: StartXRootD, monkeypatch: pytest.MonkeyPatch) -> None:
-    two = two_servers(bench, start_xrootd, monkeypatch, capacity_mb=1)
+def test_a_first_that_fills_up(bench: Bench, start_xrootd: StartXRootD) -> None:
+    two = two_servers(bench, start_xrootd, capacity_mb=1)
     others = two.first.store / "others"
     bench.break_stage("raytrace", f"real; dd if=/dev/zero of={others} bs=4k 2> /dev/null; truncate -s -100k {others}")
     outcome = two.run(release=bench.release.name)
@@ -177,7 +176,7 @@ def test_a_first_that_fills_up(bench: Bench, start_xrootd: StartXRootD, monkeypa
 
 
 def test_a_first_that_denies(bench: Bench, start_xrootd: StartXRootD, monkeypatch: pytest.MonkeyPatch) -> None:
-    two = two_servers(bench, start_xrootd, monkeypatch, sss=True)
+    two = two_servers(bench, start_xrootd, sss=True)
     for name, value in two.first.environment.items():
         monkeypatch.setenv(name, value)
     outcome = two.end(two.start(first_url=f"{two.first.root_url}/locked"))

@@ -64,11 +64,10 @@ def test_two_boxes_are_two_groups(tmp_path: Path) -> None:
     "group",
     [
         {"controllers": "cpu pids"},
-        {"pids": "1\n"},  # somebody else's process would have to be moved
         {"pids": "0\n"},  # a process outside of our namespace
         {"pids": ""},
     ],
-    ids=["no memory controller", "not ours alone", "foreign", "empty"],
+    ids=["no memory controller", "foreign", "empty"],
 )
 def test_no_boxes_where_the_node_does_not_allow_them(tmp_path: Path, group: dict[str, str]) -> None:
     one = FakeGroup(tmp_path, **group)
@@ -76,6 +75,19 @@ def test_no_boxes_where_the_node_does_not_allow_them(tmp_path: Path, group: dict
     assert one.open() is None
     assert sorted(one.folder.iterdir()) == before
     assert (one.folder / "cgroup.subtree_control").read_text() == ""
+
+
+@pytest.mark.allow_processes
+def test_no_process_of_somebody_else_is_moved(tmp_path: Path) -> None:
+    """Process 1 will not do for somebody else: without a terminal, we may be of its session."""
+    stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        one = FakeGroup(tmp_path, pids=f"{os.getpid()}\n{stranger.pid}\n")
+        assert one.open() is None
+        assert (one.folder / "cgroup.subtree_control").read_text() == ""
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 def test_no_boxes_without_cgroup_v2(tmp_path: Path) -> None:

@@ -175,6 +175,14 @@ def test_the_search_gives_up_in_a_huge_tree(tmp_path: Path, monkeypatch: pytest.
     assert refused(lambda: find_release("phosim-9.9", [tmp_path]))[0] is Failure.RELEASE_UNKNOWN
 
 
+def test_data_and_runtimes_are_not_offered(tmp_path: Path) -> None:
+    make_release(tmp_path / "phosim-3.4.2")
+    for name, kind in (("phosim-seds-2014", "data"), ("imsim-runtime-0.1.0", "runtime")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "release.json").write_text(f'{{"kind": "{kind}"}}')
+    assert list_releases([tmp_path]) == ["phosim-3.4.2"]
+
+
 def test_a_release_is_not_searched_for_others(tmp_path: Path) -> None:
     make_release(tmp_path / "phosim-3.4.2")
     make_release(tmp_path / "phosim-3.4.2/old/phosim-3.4.1")

@@ -165,6 +165,24 @@ def test_a_mixed_hierarchy_has_a_v2_line_among_others(tree: CgroupTree) -> None:
     assert tree.read("12:cpu,cpuacct:/job\n") == Cgroup()
 
 
+def test_limits_of_version_1(tree: CgroupTree) -> None:
+    for name, text in (
+        ("cpu,cpuacct/job/cpu.cfs_quota_us", "150000\n"),
+        ("cpu,cpuacct/job/cpu.cfs_period_us", "100000\n"),
+        ("cpu,cpuacct/cpu.cfs_quota_us", "-1\n"),
+        ("cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
+        ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
+        ("memory/batch/memory.limit_in_bytes", "5000000000\n"),
+        ("memory/batch/job/memory.limit_in_bytes", "9223372036854771712\n"),
+        ("memory/other/memory.limit_in_bytes", "1\n"),
+    ):
+        path = tree.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    membership = "9:name=systemd:/\n5:cpu,cpuacct:/job\n4:memory:/batch/job\n0::/\n"
+    assert tree.read(membership) == Cgroup(cores=1.5, memory_bytes=5 * GB)
+
+
 def test_a_namespace_shows_a_group_above_its_root(tree: CgroupTree) -> None:
     tree.limit("/", memory_max="3000000000")
     assert tree.read("0::/../../elsewhere\n").memory_bytes in {None, 3 * GB}

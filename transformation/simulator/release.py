@@ -96,9 +96,24 @@ def find_release(name: str, roots: Sequence[Path], sidecars: Mapping[str, Sideca
 
 
 def list_releases(roots: Sequence[Path]) -> list[str]:
-    """Names of all releases below the roots."""
+    """Names of all simulator releases below the roots."""
     folders = (folder for root in roots for folder in _folders(root, _DEEPEST + 3))
-    return sorted({folder.name for folder in folders if (folder / "release.json").is_file()})
+    return sorted({folder.name for folder in folders if _holds_simulator(folder)})
+
+
+class _Kind(msgspec.Struct):
+    """What a `release.json` describes: beside simulators, kits publish data and runtimes."""
+
+    kind: str = "simulator"
+
+
+def _holds_simulator(folder: Path) -> bool:
+    try:
+        return msgspec.json.decode((folder / "release.json").read_bytes(), type=_Kind).kind == "simulator"
+    except OSError:
+        return False
+    except msgspec.DecodeError:
+        return True  # a broken one, which is said when it is opened
 
 
 def open_release(folder: Path) -> Release:

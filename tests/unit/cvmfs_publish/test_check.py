@@ -246,6 +246,15 @@ def test_names_are_printed_safely(tmp_path: Path) -> None:
     assert "data/a\\x1b[31mred\\nline" in said.out
 
 
+def test_targets_of_links_are_printed_safely(tmp_path: Path) -> None:
+    tree = make_release(tmp_path)
+    (tree / "data/lost").symlink_to("a\x1b[31m")
+    describe(tree)
+    said = iod_publish("check", tree)
+    assert "\x1b" not in said.out
+    assert "leads to a\\x1b[31m" in said.out
+
+
 def test_strict_counts_warnings(tmp_path: Path) -> None:
     tree = make_release(tmp_path)
     CASES["home in a text"].spoil(tree)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -229,6 +230,16 @@ def test_too_little_disk_in_the_spool(server: StandIn, tree: Path, monkeypatch: 
     assert refused.code == Exit.DISK_SHORT.code
     assert str(server.home / "spool") in refused.err
     assert _untouched(server)
+
+
+def test_too_few_open_files(server: StandIn, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 2048))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))
+    refused = publish(server, tree)
+    assert refused.code == Exit.NOT_READY.code
+    assert "2048 files" in refused.err
+    assert raised == [(2048, 2048)], "as far as it goes"
 
 
 @contextmanager

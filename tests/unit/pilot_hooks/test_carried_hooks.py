@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pilot_hooks.core.carry import CannotCarry, install, pack
+from tests.unit.pilot_hooks.stories import CUT_OFF, read, write_journal, write_report
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "pilot_hooks"
@@ -22,7 +23,9 @@ IMPORTED_BY_THE_PILOT = {
 
 
 def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*words], cwd=cwd, capture_output=True, text=True, check=False)
+    # Without an lsst-trf, which would really look at this machine.
+    environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(cwd)}
+    return subprocess.run([*words], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_every_module_that_a_pilot_imports_is_there() -> None:
@@ -67,6 +70,34 @@ def test_one_file_does_both_commands(tmp_path: Path) -> None:
     done = run(sys.executable, str(archive), "postprocess", cwd=work)
     assert (done.returncode, done.stderr) == (0, "")
     assert (work / "jobReport.json").is_file()
+
+
+def pythons() -> list[str]:
+    """Interpreters of this machine that a pilot may have, the oldest that will do first."""
+    places = [Path.home() / ".pyenv/versions", Path("/opt/python"), Path("/usr")]
+    found = {
+        minor: str(path)
+        for minor in (9, 10, 12, 13)
+        for place in places
+        for path in [*place.glob(f"3.{minor}.*/bin/python3"), *place.glob(f"bin/python3.{minor}")]
+    }
+    return [found[minor] for minor in sorted(found)]
+
+
+@pytest.mark.allow_processes
+def test_other_pythons_run_it(tmp_path: Path) -> None:
+    interpreters = pythons()
+    if not interpreters:
+        pytest.skip("no Python here but the one that runs the tests")
+    for number, python in enumerate(interpreters):
+        work = tmp_path / str(number)
+        work.mkdir()
+        write_journal(work, *CUT_OFF)
+        write_report(work)
+        for command in ("preprocess", "postprocess"):
+            done = run(python, str(PACKAGE), command, cwd=work)
+            assert (done.returncode, done.stderr) == (0, ""), python
+        assert read(work, "jobReport.json")["reconstructed"] is True
 
 
 @pytest.mark.allow_processes

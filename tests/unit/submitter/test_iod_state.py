@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from submitter.jobs import Part, Standing, State, state_of
+from submitter.local.claims import claim_part, note_process
 from submitter.migrations import MIGRATIONS
 from submitter.state import Store
 from submitter.troubles import IodError, Trouble
@@ -57,7 +58,7 @@ def test_a_waiting_part_is_claimed_by_one_of_many(tmp_path: Path) -> None:
 
     def claim() -> None:
         with closing(Store(path)) as mine:
-            while part := mine.claim_local_part(100.0):
+            while part := claim_part(mine, 100.0):
                 claimed.append(part.number)
 
     threads = [threading.Thread(target=claim) for _ in range(4)]
@@ -71,8 +72,8 @@ def test_a_waiting_part_is_claimed_by_one_of_many(tmp_path: Path) -> None:
 def test_a_part_waits_until_its_time(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "jobs.sqlite")) as store:
         store.add_job(job(**LOCAL), [Part(job_id=0, number=1, not_before_s=100.0)])
-        assert store.claim_local_part(99.0) is None
-        part = store.claim_local_part(101.0)
+        assert claim_part(store, 99.0) is None
+        part = claim_part(store, 101.0)
         assert part is not None
         assert (part.state, part.attempt) == (State.RUNNING, 1)
 
@@ -80,10 +81,10 @@ def test_a_part_waits_until_its_time(tmp_path: Path) -> None:
 def test_a_killed_part_is_not_brought_back_by_its_runner(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "jobs.sqlite")) as store:
         one = store.add_job(job(**LOCAL), [Part(job_id=0, number=1)])
-        part = store.claim_local_part(1.0)
+        part = claim_part(store, 1.0)
         assert part is not None
         store.ask_to_kill(one.id)
-        assert store.note_process(part, 4242, 1.0, "here") is False
+        assert note_process(store, part, 4242, 1.0, "here") is False
         store.end_killed_parts(one.id)
         assert store.settle_part(replace(part, state=State.DONE)) is False
         assert store.job(one.name).state is State.KILLED
