@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 RELEASES := .demo/cvmfs/sw.local/lsst
 QUICKSIM := $(RELEASES)/quicksim/1.0/quicksim-1.0
 QUICKSIM_TINY := $(RELEASES)/quicksim-tiny/1.0/quicksim-tiny-1.0
-TEST_PROCESSES := 2
+TEST_PROCESSES := 3
 N := 100
 SEED := 1
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-servers test-pilot chaos check bench generate releases tools clean
+.PHONY: help demo test test-long test-servers test-pilot chaos check bench generate releases tools clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,9 +19,12 @@ demo: $(VENV)/.demo releases  ## simulate the core of the Virgo cluster: images,
 	@$(BIN)/python examples/virgo/demo.py
 
 # Tests with servers and signals have time limits that a busy machine may miss: each failure is tried once more, and shown.
-test: $(VENV)/.dev releases  ## run all tests
+test: $(VENV)/.dev releases  ## run all tests but the long campaigns
 	@$(BIN)/python -m compileall -q transformation site_configs quicksim cvmfs_publish submitter pilot_hooks
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --reruns 1
+
+test-long: $(VENV)/.dev releases  ## more cases of what `make test` shows already; minutes
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --reruns 1 -m long
 
 test-servers: $(VENV)/.dev releases  ## only the tests with real XRootD and Rucio servers
 	$(BIN)/python -m pytest tests/servers tests/conformance
@@ -29,8 +32,8 @@ test-servers: $(VENV)/.dev releases  ## only the tests with real XRootD and Ruci
 test-pilot: $(VENV)/.dev  ## the job inside the real PanDA pilot (PyPI); minutes
 	$(BIN)/python -m pytest tests/pilot
 
-chaos: $(VENV)/.dev releases  ## run N whole jobs under faults drawn at random: make chaos N=1000 SEED=1
-	$(BIN)/python -m tests.chaos --cases $(N) --seed $(SEED)
+chaos: $(VENV)/.dev releases  ## run N whole jobs under faults drawn at random: make chaos N=1000 SEED=1 [RECORD=FILE]
+	$(BIN)/python -m tests.chaos --cases $(N) --seed $(SEED) $(if $(RECORD),--record $(RECORD))
 
 check: $(VENV)/.dev  ## lint, format, types, imports, shell scripts, generated files
 	$(BIN)/ruff check .

@@ -10,13 +10,11 @@ import argparse
 import importlib
 import os
 import sys
-import traceback
 from types import ModuleType
 from typing import Dict, List, NoReturn, Optional, Sequence, Tuple
 
 from cvmfs_publish import VERSION, signals
-from cvmfs_publish.backends.seam import NotReady
-from cvmfs_publish.exits import Exit, KitError, plain
+from cvmfs_publish.exits import Exit, KitError, NotReady, plain
 
 SUBCOMMANDS: Dict[str, Tuple[str, str]] = {
     "build": ("cvmfs_publish.commands.build", "make a release from sources, or describe a tree that is built"),
@@ -61,6 +59,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except BrokenPipeError:  # the reader of our output has left, as `| head` does
         return Exit.INTERRUPTED.code
     except Exception:  # noqa: BLE001 - the border: a bug must end with its own code
+        import traceback
+
         traceback.print_exc()
         print(f"ERROR: {Exit.INTERNAL_ERROR.meaning}; {Exit.INTERNAL_ERROR.cure}", file=sys.stderr)
         return Exit.INTERNAL_ERROR.code
@@ -73,8 +73,9 @@ def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(prog="iod-publish", description="Put simulator releases on CVMFS: build, check, publish, verify.")
     parser.add_argument("--version", action="version", version=f"iod-publish {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
-    called = next((word for word in given if not word.startswith("-")), None)
-    for name, (_, meaning) in SUBCOMMANDS.items():
+    called = given[0] if given and given[0] in SUBCOMMANDS else None
+    for name in [called] if called else SUBCOMMANDS:
+        meaning = SUBCOMMANDS[name][1]
         sub = commands.add_parser(name, help=meaning, description=meaning[0].upper() + meaning[1:] + ".")
         if name == called:
             _module(name).add_arguments(sub)

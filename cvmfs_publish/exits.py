@@ -7,6 +7,7 @@ never 1 to 3, 126, 127, 137, 143, 160 to 162, 251 or 255.
 from __future__ import annotations
 
 from enum import Enum
+from typing import List
 
 
 class Remedy(Enum):
@@ -90,3 +91,11 @@ class KitError(Exception):
         self.exit = exit_
         self.what = what
         self.cure = cure or exit_.cure
+
+
+class NotReady(KitError):
+    """Preconditions that do not hold, all of them; the exit is that of the first."""
+
+    def __init__(self, problems: List[KitError]) -> None:
+        super().__init__(problems[0].exit, problems[0].what, cure=problems[0].cure)
+        self.problems = problems

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from cvmfs_publish.exits import Exit, KitError
 
@@ -26,8 +26,7 @@ RETIRING = "DEPRECATED"
 """The note in a version's folder that says that it will be removed."""
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """A release's place below the root of a repository or of a plain folder."""
 
     simulator: str

@@ -11,7 +11,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
 from cvmfs_publish.exits import Exit, KitError
 from cvmfs_publish.layout import CATALOG_MARKER, MANIFEST, SIMULATOR, VERSION, Address, address
@@ -23,8 +23,7 @@ KINDS = ("simulator", "data", "runtime")
 _BLOCK_BYTES = 1 << 18
 
 
-@dataclass(frozen=True)
-class FileEntry:
+class FileEntry(NamedTuple):
     """A file of a release."""
 
     path: str
@@ -33,8 +32,7 @@ class FileEntry:
     permissions: int
 
 
-@dataclass(frozen=True)
-class LinkEntry:
+class LinkEntry(NamedTuple):
     """A symbolic link of a release."""
 
     path: str
@@ -86,6 +84,8 @@ def read_release(folder: Path) -> Release:
     try:
         return parse_release(path.read_bytes())
     except FileNotFoundError:
+        if not folder.exists():
+            raise KitError(Exit.SOURCE_UNUSABLE, f"{folder} is not there") from None
         cure = "make one with `iod-publish build NAME --prebuilt --from TREE --version V`"
         raise KitError(Exit.SOURCE_UNUSABLE, f"{folder} is no release: it has no {MANIFEST}", cure=cure) from None
     except OSError as error:

@@ -20,6 +20,8 @@ from cvmfs_publish.processes import run
 _ATTRIBUTES = ("fqrn", "revision", "root_hash", "tag", "host", "proxy", "nioerr", "ncleanup24", "timeout", "version")
 """Extended attributes of a CVMFS mount (CernVM-FS 2.12)."""
 _MOST_FINDINGS = 20
+_DEEPEST = 6
+"""Folders between a repository's root and a release: BASE (up to four) / SIMULATOR / VERSION."""
 _STAR = "examples/star"
 _NO_BACKGROUND = "examples/nobackground"
 _SENSOR = "R22_S11"
@@ -49,22 +51,41 @@ class Examination:
 
 
 def examine(place: Path, *, simulate: bool) -> Examination:
-    """Look at a mounted release; nothing is written into it."""
+    """Look at a mounted release, or at all below a folder; nothing is written there."""
     found = Examination(attributes=attributes(place))
     if not found.attributes:
         found.findings.append(Finding("note", f"{place} is not on a CVMFS mount"))
+    folders = list(_releases_below(place, _DEEPEST)) or [place]
+    for folder in folders:
+        findings = _examine_release(folder, simulate=simulate)
+        if len(folders) > 1:
+            findings = [Finding(one.verdict, f"{folder.name}: {one.what}", one.cure) for one in findings]
+        found.findings += findings
+    return found
+
+
+def _releases_below(place: Path, levels: int) -> Iterator[Path]:
+    """Folders with a manifest, outermost first; what is below them belongs to them."""
+    try:
+        if (place / MANIFEST).is_file():
+            yield place
+            return
+        folders = sorted(Path(entry) for entry in os.scandir(place) if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return  # what cannot be looked into holds no release for jobs
+    for folder in folders if levels else ():
+        yield from _releases_below(folder, levels - 1)
+
+
+def _examine_release(place: Path, *, simulate: bool) -> List[Finding]:
     try:
         release = read_release(place)
     except KitError as error:
-        found.findings.append(
-            Finding("bad", error.what, "check that the repository is mounted; see `iod-publish list`")
-        )
-        return found
-    found.findings += _files(place, release)
-    found.findings += _libraries(place, release)
-    if simulate and release.kind == "simulator" and found.good:
-        found.findings.append(simulate_one_star(place, release))
-    return found
+        return [Finding("bad", error.what, "check that the repository is mounted; see `iod-publish list`")]
+    findings = _files(place, release) + _libraries(place, release)
+    if simulate and release.kind == "simulator" and not any(one.verdict == "bad" for one in findings):
+        findings.append(simulate_one_star(place, release))
+    return findings
 
 
 def attributes(place: Path) -> Dict[str, str]:

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import IO, Callable, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import IO, Callable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from cvmfs_publish.exits import Exit, KitError
 from cvmfs_publish.signals import shielded
@@ -19,8 +18,7 @@ _GRACE_S = 10.0
 _LISTEN_EVERY_S = 0.2
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(NamedTuple):
     """A program that has ended."""
 
     command: Tuple[str, ...]

@@ -12,12 +12,12 @@ from typing import Any, Dict, List, Optional
 from cvmfs_publish import VERSION
 from cvmfs_publish.backends.choose import backend_of
 from cvmfs_publish.backends.edits import AddRelease, Edit
-from cvmfs_publish.backends.seam import Backend, Label, NotReady, Published
+from cvmfs_publish.backends.seam import Backend, Label, Published
 from cvmfs_publish.checks.check import Verdict, check, check_outside
 from cvmfs_publish.checks.tree import Demands
 from cvmfs_publish.config import Config
 from cvmfs_publish.difference import describe, difference
-from cvmfs_publish.exits import Exit, KitError
+from cvmfs_publish.exits import Exit, KitError, NotReady
 from cvmfs_publish.layout import Address, split_name
 from cvmfs_publish.manifest import Release, read_release
 from cvmfs_publish.published import current_version, is_occupied, list_published, published_release, standing

@@ -7,30 +7,31 @@ fetched and hashed, all of them or a sample.
 from __future__ import annotations
 
 import hashlib
-import json
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import re
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import List, Optional, Sequence, Set
+from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from cvmfs_publish.exits import Exit, KitError
+from cvmfs_publish.hands import work_through
 from cvmfs_publish.layout import CATALOG_MARKER, MANIFEST
-from cvmfs_publish.manifest import FileEntry, ManifestInvalid, Release, parse_release
 from cvmfs_publish.repository.catalogs import Item
 from cvmfs_publish.repository.http import Absent, Route
-from cvmfs_publish.repository.reader import State, Tree, checksum, open_state, unpacked
+from cvmfs_publish.repository.reader import Checksums, State, Tree, open_state, unpacked
 
-_AT_ONCE = 8
-_MOST_WAITING = 64
-"""Files in work: so memory does not grow with the release."""
+if TYPE_CHECKING:
+    from cvmfs_publish.manifest import FileEntry, Release
+
+_AT_ONCE, _AT_ONCE_ANEW = 8, 4
+"""Connections; fewer where each file takes a new one: plain servers queue five, and who finds no place waits a second.
+"""
 _LARGEST_MANIFEST_BYTES = 1 << 28
 _MOST_NOTES = 20
 _STATUS = ".cvmfs_status.json"
+_SNAPSHOT = re.compile(rb'"last_snapshot"\s*:\s*"([^"]*)"')
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What is to be proven."""
 
     repository: str
@@ -47,24 +48,25 @@ class Wanted:
         return number < self.percent / 100.0 * 2**32
 
 
-@dataclass
 class Proof:
     """What was found through one route."""
 
-    url: str
-    proxy: Optional[str]
-    exit: Optional[Exit] = None
-    """None if all was proven."""
-    problem: str = ""
-    state: Optional[State] = None
-    whitelist_days: float = 0.0
-    n_files: int = 0
-    size_bytes: int = 0
-    releases: List[str] = field(default_factory=list)
-    """Whose `release.json` was found, and every file found to be as it says."""
-    notes: List[str] = field(default_factory=list)
-    snapshot: str = ""
-    """When a Stratum 1 last copied the repository, as it says."""
+    def __init__(self, route: Route) -> None:
+        self.url, self.proxy = route.url, route.proxy
+        self.exit: Optional[Exit] = None
+        """None if all was proven."""
+        self.problem = ""
+        self.state: Optional[State] = None
+        self.whitelist_days = 0.0
+        self.n_files = 0
+        self.size_bytes = 0
+        self.content = 0
+        """Stands for all that was listed, in whatever order; equal for equal content."""
+        self.releases: List[str] = []
+        """Whose `release.json` was found, and every file found to be as it says."""
+        self.notes: List[str] = []
+        self.snapshot = ""
+        """When a Stratum 1 last copied the repository, as it says."""
 
     @property
     def revision(self) -> Optional[int]:
@@ -79,12 +81,13 @@ class Proof:
 
 def prove(route: Route, wanted: Wanted, now: datetime) -> Proof:
     """Check everything through one route; nothing is raised."""
-    proof = Proof(route.url, route.proxy)
+    proof = Proof(route)
     try:
         proof.state = open_state(route, wanted.repository, wanted.public_key, now)
         proof.whitelist_days = proof.state.whitelist.days_left(now)
         proof.snapshot = _snapshot(route)
         with closing(Tree(route, proof.state.manifest, wanted.tag)) as tree:
+            tree.prove_attachments()
             _prove_tree(route, tree, wanted, proof)
     except KitError as error:
         proof.exit, proof.problem = error.exit, str(error)
@@ -95,10 +98,11 @@ def prove(route: Route, wanted: Wanted, now: datetime) -> Proof:
 
 def _snapshot(route: Route) -> str:
     try:
-        found = json.loads(route.get(_STATUS, limit_bytes=1 << 16))
-        return str(found.get("last_snapshot", "")) if isinstance(found, dict) else ""
-    except (Absent, KitError, ValueError):
-        return ""
+        text = route.get(_STATUS, limit_bytes=1 << 16)
+    except (Absent, KitError):
+        return ""  # a Stratum 0 has none
+    found = _SNAPSHOT.search(text)
+    return found[1].decode("utf-8", errors="replace") if found else ""
 
 
 class Expected:
@@ -137,40 +141,35 @@ class Expected:
 
 def _prove_tree(route: Route, tree: Tree, wanted: Wanted, proof: Proof) -> None:
     expected = _expected(route, tree, wanted)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        waiting: Set[Future[None]] = set()
-        try:
-            for item in tree.items(wanted.path):
-                entry = next((one.meet(item) for one in expected if one.covers(item)), None)
-                _look(item, proof)
-                if item.link is None and not item.is_external and wanted.takes(item.path):
-                    proof.n_files += 1
-                    proof.size_bytes += item.size_bytes
-                    waiting.add(pool.submit(_prove_file, route, item, entry))
-                if len(waiting) >= _MOST_WAITING:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    _raise_first(done)
-            _raise_first(wait(waiting).done)
-        finally:
-            for future in waiting:
-                future.cancel()
+    checksums = Checksums(route)
+
+    def to_prove() -> Iterator[Tuple[Item, Optional[FileEntry]]]:
+        for item in tree.items(wanted.path):
+            entry = next((one.meet(item) for one in expected if one.covers(item)), None)
+            _look(item, proof)
+            if item.link is None and not item.is_external and wanted.takes(item.path):
+                proof.n_files += 1
+                proof.size_bytes += item.size_bytes
+                yield item, entry
+
+    work_through(
+        to_prove(),
+        lambda pair: _prove_file(route, checksums, *pair),
+        at_once=_AT_ONCE if route.is_kept_open else _AT_ONCE_ANEW,
+    )
     for one in expected:
         one.end()
         proof.releases.append(one.name)
 
 
-def _prove_file(route: Route, item: Item, entry: Optional[FileEntry]) -> None:
-    found = checksum(route, item)
+def _prove_file(route: Route, checksums: Checksums, item: Item, entry: Optional[FileEntry]) -> None:
+    found = checksums.of(item)
     if entry is not None and (found != entry.sha256 or item.size_bytes != entry.size_bytes):
         raise KitError(Exit.CONTENT_DIFFERS, f"{route.name}: {item.path} is not what {MANIFEST} says")
 
 
-def _raise_first(done: Set[Future[None]]) -> None:
-    for future in done:
-        future.result()
-
-
 def _look(item: Item, proof: Proof) -> None:
+    proof.content = (proof.content + _number_of(item)) % 2**256
     if not item.is_readable:
         proof.note(f"{item.path} has mode {item.mode & 0o7777:04o}: jobs cannot read it")
     if item.is_external:
@@ -186,12 +185,31 @@ def _expected(route: Route, tree: Tree, wanted: Wanted) -> List[Expected]:
             continue
         if item.size_bytes > _LARGEST_MANIFEST_BYTES:
             raise KitError(Exit.CONTENT_DIFFERS, f"{route.name}: {item.path} is too large to be a manifest")
+        from cvmfs_publish.manifest import ManifestInvalid, parse_release  # only repositories with releases need it
+
         text = b"".join(unpacked(route, stored) for stored in item.objects)
         try:
             found.append(Expected(folder, parse_release(text)))
         except ManifestInvalid as error:
             raise KitError(Exit.CONTENT_DIFFERS, f"{route.name}: {item.path}: {error}") from None
     return found
+
+
+def _number_of(item: Item) -> int:
+    objects = [stored.hash.digest for stored in item.objects]
+    text = repr((item.path, item.mode, item.size_bytes, item.link, objects))
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest(), "big")
+
+
+def fail_the_outdated(proofs: Sequence[Proof]) -> None:
+    """A server that is behind proves nothing of the newest revision, unless it has the same content there."""
+    proven = [proof for proof in proofs if proof.exit is None and proof.revision is not None]
+    newest = max(proven, key=lambda proof: proof.revision or 0, default=None)
+    for proof in proven:
+        if newest is not None and proof.revision != newest.revision and proof.content != newest.content:
+            what = f"{proof.url} has revision {proof.revision}, with other content than revision {newest.revision}"
+            error = KitError(Exit.NOT_THERE, what, cure="wait until it is replicated")
+            proof.exit, proof.problem = error.exit, str(error)
 
 
 _WORST_FIRST = (

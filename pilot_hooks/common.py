@@ -12,6 +12,7 @@ from pilot.user.generic import common as generic
 from pilot.user.generic.common import *  # noqa: F403 - this pilot's own version of all the rest
 from pilot.util.constants import UTILITY_AFTER_PAYLOAD_FINISHED2, UTILITY_BEFORE_PAYLOAD
 
+from .core import packing
 from .core.files import REPORT, TRANSFORMATION, read_document
 from .core.journal import read_story
 from .core.report import ensure_report
@@ -43,6 +44,7 @@ def get_utility_commands(order: Any = None, job: Any = None, *_more: Any, **_nam
     if job is None or not job.transformation.endswith(f"/{TRANSFORMATION}"):
         return None
     if order == UTILITY_BEFORE_PAYLOAD:
+        packing.begin(Path(job.workdir))
         return _command("preprocess", *_site(job.jobparams), ignore_failure=False)
     if order == UTILITY_AFTER_PAYLOAD_FINISHED2:
         return _command("postprocess", ignore_failure=True)
@@ -82,4 +84,6 @@ def get_metadata(workdir: str) -> Optional[str]:
 def remove_redundant_files(workdir: str, *_more: Any, **_named: Any) -> None:
     """Last look before the pilot packs the work folder: also where the postprocess was cut off."""
     folder = Path(workdir)
+    packing.wait_for_end(folder)
+    ensure_report(folder)
     tidy(folder, read_document(folder / REPORT), read_story(folder))

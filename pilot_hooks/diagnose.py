@@ -9,7 +9,8 @@ from pilot.common.errorcodes import ErrorCodes
 from pilot.user.generic import diagnose as generic
 from pilot.user.generic.diagnose import *  # noqa: F403
 
-from .core.panda import extracts, verdict
+from .core import packing
+from .core.panda import Verdict, extracts, verdict
 from .core.report import ensure_report
 
 _errors = ErrorCodes()
@@ -22,20 +23,34 @@ def interpret(job: Any) -> int:
     PanDA instances have rules of their own.
     """
     workdir = Path(job.workdir)
+    try:
+        return _interpret(job, workdir) if packing.wait_for_folder(workdir) else 0
+    finally:
+        packing.end(workdir)
+
+
+def _interpret(job: Any, workdir: Path) -> int:
     if not (workdir / "journal.jsonl").exists() and not (workdir / "jobReport.json").exists():
         return 0
     ensure_report(workdir)
     found = verdict(workdir)
     job.nevents = found.n_done
-    if not found.code:
-        return 0
-    job.exeerrorcode, job.exeerrordiag = found.code, found.text
+    if found.code:
+        job.exeerrorcode, job.exeerrordiag = found.code, found.text
+        _blame(job, found)
+    return found.code
+
+
+def _blame(job: Any, found: Verdict) -> None:
+    """The pilot's own error fields, which PanDA shows first."""
     if found.needs_memory:
         _errors.add_error_code(_errors.PAYLOADOUTOFMEMORY, priority=True, msg=found.text)
     codes, texts = _errors.add_error_code(_errors.PAYLOADEXECUTIONFAILURE, msg=found.text)
     texts[codes.index(_errors.PAYLOADEXECUTIONFAILURE)] = found.text
+    if found.code in codes:  # where the pilot did not find stderr it took our exit code for one of its own
+        place = codes.index(found.code)
+        del codes[place], texts[place]
     job.piloterrorcodes, job.piloterrordiags = codes, texts
-    return found.code
 
 
 def get_log_extracts(job: Any, state: str) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from site_configs.load import SITES, SiteInvalid, find_site, known_sites, load_with_gaps
+from site_configs.plain_text import plain_line
 
-GOOD, USAGE, INVALID = 0, 10, 30
+GOOD, USAGE, INVALID, TERMINATED = 0, 10, 30, 44
 """Exit codes, those of `lsst-trf` for the same troubles."""
 
 
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(USAGE, str(error))
     except SiteInvalid as error:
         return _complain(INVALID, str(error))
+    except KeyboardInterrupt:
+        return _complain(TERMINATED, "interrupted")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return GOOD
@@ -75,7 +78,7 @@ def _json(document: object) -> str:
 
 
 def _complain(code: int, sentence: str) -> int:
-    print(f"ERROR: {sentence}", file=sys.stderr)
+    print(f"ERROR: {plain_line(sentence)}", file=sys.stderr)
     return code
 
 
@@ -139,7 +142,7 @@ def _check(parsed: argparse.Namespace) -> int:
         sys.stdout.write(_json({**document, **({"online": online.document} if online else {})}))
         return code
     for one in problems:
-        print(f"{path}:{one.line}: {one}")
+        print(plain_line(f"{path}:{one.line}: {one}"))
     print(f"{path}: {_summary([one.level for one in problems])}")
     for line in online.lines if online else []:
         print(line)
@@ -160,10 +163,10 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
-    from site_configs.doctor import run_doctor
+    from site_configs.doctor import become_doctor
 
     flags = [f"--{name}" for name in ("json", "short") if getattr(parsed, name)]
-    return run_doctor(parsed.site, [*flags, *(["--only", parsed.only] if parsed.only else [])])
+    become_doctor(parsed.site, [*flags, *(["--only", parsed.only] if parsed.only else [])])
 
 
 # ---------------------------------------------------------------- export

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from site_configs.load import SiteInvalid
 
@@ -31,9 +32,10 @@ class Diagnosis:
         return [f"{one['verdict']:5} {one['name']}: {one['found']}" for one in checks]
 
 
-def run_doctor(site: str, options: Sequence[str]) -> int:
-    """Run it on this machine, its output on ours; its exit code."""
-    return subprocess.run(_command(site, options), env=_environment(), check=False).returncode
+def become_doctor(site: str, options: Sequence[str]) -> NoReturn:
+    """Run it on this machine in the place of this program: output, signals and exit code are its own."""
+    sys.stdout.flush()
+    os.execve(sys.executable, _command(site, options), _environment())  # noqa: S606 - our own module
 
 
 def diagnosis_of(site: str, only: Sequence[str]) -> Diagnosis:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from site_configs.gaps import Gap, fill_gaps, find_gaps, shown
+from site_configs.lines import line_numbers, line_of
 from site_configs.schema import Site
 
 SITES = Path(__file__).parent / "sites"
@@ -60,7 +61,22 @@ def load_with_gaps(path: Path) -> tuple[Site, list[Gap]]:
     try:
         return _complete(msgspec.convert(merged, Site)), gaps
     except msgspec.ValidationError as error:
-        raise SiteInvalid(f"{path}: {error}") from None
+        raise SiteInvalid(_first_wrong(path, merged) or f"{path}: {error}") from None
+
+
+def _first_wrong(path: Path, document: dict[str, object]) -> str:
+    """The first of the errors that `iod-site check` lists, with its line; how many there are more."""
+    from site_configs.walk import findings
+
+    lines = line_numbers(read_layer(path).text)
+    found = sorted(
+        (line_of(one.path, lines), shown(one.path), one.message)
+        for one in findings(document, msgspec.inspect.type_info(Site))
+    )
+    for line, key, message in found[:1]:
+        more = f"; and {len(found) - 1} more: `iod-site check {path}` lists all" if found[1:] else ""
+        return f"{path}:{line}: " + (f"'{key}': " if key else "") + message + more
+    return ""
 
 
 def find_site(name_or_file: str) -> Path:
@@ -88,7 +104,9 @@ def read_layer(path: Path) -> Layer:
         return Layer(path=path, text=text, document=tomllib.loads(text))
     except OSError as error:
         raise SiteInvalid(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise SiteInvalid(f"{path}: no UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}") from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOMLDecodeError
         raise SiteInvalid(f"{path}: {error}") from None
 
 

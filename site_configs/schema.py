@@ -41,7 +41,7 @@ UserRule = Annotated[
 ]
 Word = Annotated[str, msgspec.Meta(pattern=r"^[^\s\"'{}$;|&<>`\\]+\Z", title="text without blanks and quotes")]
 """Goes into command lines and submit files of others."""
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", title="name")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", title="letters, digits, '.', '_' and '-'")]
 """Names go into file names, URLs and command lines of others."""
 
 

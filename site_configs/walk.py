@@ -115,7 +115,7 @@ def _wrong_value(value: object, kind: inspect.Type, title: str | None) -> str | 
         case inspect.StrType():
             good = isinstance(value, str)
             if good and kind.pattern and not re.search(kind.pattern, str(value)):
-                return f"not of the form: {title or kind.pattern}"  # the value may be a secret in a wrong place
+                return f"expected {title or kind.pattern}"  # the value may be a secret in a wrong place
         case _:
             good = False
     return None if good else f"expected {type_in_words(kind)}, got {_in_words(value)}{_meant(value, kind)}"
@@ -143,7 +143,7 @@ def _title(kind: inspect.Type) -> str | None:
 
 
 def _unknown(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
+    close = difflib.get_close_matches(key, known, n=1) or [one for one in known if key and one.startswith(key)]
     return f"unknown key, did you mean '{close[0]}'?" if close else f"unknown key; known here: {', '.join(known)}"
 
 

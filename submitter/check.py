@@ -23,6 +23,7 @@ from submitter.troubles import Trouble
 from submitter.visit_look import Depth, Wanted
 from submitter.visit_reader import HEADER_BYTES, SAMPLE_BYTES
 from submitter.visits import VisitInspector
+from transformation.inputs import sizes_for
 from transformation.locations import Kind, kind_of
 from transformation.model.failures import Failure, JobError
 from transformation.model.spec import VisitItem, catalog_item
@@ -103,6 +104,7 @@ def _look_at_visits(report: CheckReport, reader: CatalogReader, folder: Path) ->
         most_hours=spec.limits.max_unit_hours or site.worker.max_unit_hours,
         core_speed=site.worker.core_speed,
         folder=folder,
+        sizes=sizes_for(spec, site),
     )
     inspector = VisitInspector(wanted, reader)
     visits = question.draft.visits

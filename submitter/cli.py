@@ -153,6 +153,7 @@ def _complete() -> None:
 # ---------------------------------------------------------------- troubles
 def _complain(error: Exception, *, as_json: bool) -> int:
     """One line for a person on stderr, or a document for a program; the exit code."""
+    from site_configs.plain_text import plain_line
     from submitter.screen import Screen
     from submitter.troubles import IodError, Trouble
 
@@ -167,7 +168,7 @@ def _complain(error: Exception, *, as_json: bool) -> int:
     screen = Screen(as_json=as_json)
     if as_json:
         screen.emit(_document(error))
-    screen.note(f"{screen.style('ERROR:', 'red')} {error.row.name}: {error}")
+    screen.note(f"{screen.style('ERROR:', 'red')} {error.row.name}: {plain_line(str(error))}")
     return error.row.code
 
 

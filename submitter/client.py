@@ -44,12 +44,8 @@ if TYPE_CHECKING:
     from submitter.viewing import Look, View
 
 
-def _silent(_line: str) -> None:
+def _deaf(*_told: object) -> None:
     """Nobody listens."""
-
-
-def _deaf(_progress: Progress, _fetched: Fetched) -> None:
-    """Nobody listens to a fetch."""
 
 
 class Client:
@@ -114,7 +110,7 @@ class Client:
 
     # ------------------------------------------------------------ a job
     def submit(
-        self, report: CheckReport, *, key: str | None = None, again: bool = False, tell: Callable[[str], None] = _silent
+        self, report: CheckReport, *, key: str | None = None, again: bool = False, tell: Callable[[str], None] = _deaf
     ) -> Accepted:
         """Submit what was checked. With a `key` that was used before: the job that it belongs to.
 
@@ -217,6 +213,7 @@ class Client:
             raise IodError(Trouble.NOT_POSSIBLE, f"{name} is {job.state} already")
         with _as_iod_error():
             self.backend(job).kill(job)
+        self.store.end_if_idle(job.id)
         return self.store.job(name)
 
     def logs(self, name: str, unit: str | None = None) -> list[str]:

@@ -10,6 +10,7 @@ import msgspec
 
 from submitter.folders import Folders
 from submitter.settings import PandaSettings
+from transformation.model import documents
 from transformation.proxy_certificate import read_proxy
 from transformation.storage.http_credentials import expiry_of
 
@@ -66,8 +67,8 @@ def read_token(path: Path) -> Credential | None:
     renewable = False
     if text.startswith("{"):
         try:
-            found = msgspec.json.decode(text, type=_TokenFile)
-        except msgspec.DecodeError:
+            found = documents.decode(text, _TokenFile)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         text, renewable = found.id_token, bool(found.refresh_token)
     return Credential(kind="token", path=str(path), ends_s=expiry_of(text), renewable=renewable) if text else None

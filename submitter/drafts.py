@@ -100,7 +100,7 @@ def _read(job: str) -> tuple[Document, Path]:
     text, folder = _read_text(job)
     try:
         document = msgspec.json.decode(text) if text.lstrip()[:1] == b"{" else tomllib.loads(text.decode("utf-8"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         shown = "the inline job spec" if job.startswith(_DATA) else job
         raise JobError(Failure.SPEC_INVALID, f"{shown}: neither a JSON object nor valid TOML: {error}") from None
     return document, folder

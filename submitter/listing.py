@@ -19,6 +19,7 @@ from submitter.fetching.doors import Doors
 from submitter.jobs import Job
 from submitter.records import place_of_job
 from transformation.layout import JobPlace, is_manifest, unit_of, visit_of_folder
+from transformation.model import documents
 from transformation.model.failures import JobError
 from transformation.model.manifest import UnitManifest
 from transformation.model.work import Role
@@ -137,7 +138,7 @@ class _Spec(msgspec.Struct, frozen=True):
 
 def places_of(job: Job) -> list[JobPlace]:
     """The destinations of a job in their order."""
-    base = msgspec.json.decode(job.spec, type=_Spec).output.base
+    base = documents.decode(job.spec, _Spec).output.base
     more = [] if base is None else [base] if isinstance(base, str) else base
     own = place_of_job(job)
     return [own, *(replace(own, base=one) for one in dict.fromkeys(more) if one != job.base)]

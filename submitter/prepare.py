@@ -19,6 +19,7 @@ from submitter.troubles import IodError, Trouble
 from submitter.work import Slot, share_for
 from transformation.helper import Helper, HelperFailed
 from transformation.locations import Kind, kind_of, local_path
+from transformation.model import documents
 from transformation.model.failures import Failure, JobError
 from transformation.resources import Cgroup, affinity_cores, decide_share, read_cgroup, units_at_once
 from transformation.wiring import open_site
@@ -98,7 +99,7 @@ def _try_pattern(pattern: str) -> None:
     """Raise `JobError` for a sensor expression that does not end; see `pattern_child`."""
     helper = Helper("submitter.pattern_child", Path(os.devnull))
     try:
-        trouble = msgspec.json.decode(helper.ask(msgspec.json.encode(pattern), timeout_s=_PATTERN_S), type=str)
+        trouble = documents.decode(helper.ask(msgspec.json.encode(pattern), timeout_s=_PATTERN_S), str)
     except HelperFailed:
         trouble = f"'sensors': {pattern!r} takes too long to match; simplify it"
     finally:

@@ -192,6 +192,15 @@ class Store:
             )
             settle_job(db, job_id)
 
+    def end_if_idle(self, job_id: int) -> None:
+        """A job that was never handed over is killed by that word alone."""
+        with self.change() as db:
+            db.execute(
+                "UPDATE job SET state = 'killed', changed_s = ? WHERE id = ? AND state = 'waiting'"
+                " AND NOT EXISTS (SELECT 1 FROM part WHERE part.job_id = job.id)",
+                (time.time(), job_id),
+            )
+
     def replace_parts(self, job_id: int, parts: Sequence[Part]) -> None:
         """Go on with new parts, numbered after the old ones, which count no more."""
         with self.change() as db:

@@ -8,6 +8,7 @@ import time
 import msgspec
 
 from submitter.jobs import Job, Part, Plan, Share, Standing, State, state_of
+from transformation.model import documents
 
 _JOB = (
     "name, user, task, comment, release, backend, site, base, spec, digest, key, state, message, submitted_s,"
@@ -40,7 +41,7 @@ def job_of_row(row: tuple[object, ...]) -> Job:
     values["state"] = State(str(values["state"]))
     kinds = {"plan": Plan, "share": Share, "cpu_s": tuple[float, float, float], "environment": dict[str, str]}
     for name, kind in kinds.items():
-        values[name] = msgspec.json.decode(str(values[name]), type=kind)
+        values[name] = documents.decode(str(values[name]), kind)
     return Job(**values)  # type: ignore[arg-type]
 
 

@@ -62,6 +62,8 @@ def status_of(job: Job, store: Store, backend: Backend, *, name_units: bool | No
     parts = store.parts(job.id)
     named = job.n_units <= MOST_UNITS_NAMED if name_units is None else name_units
     notes: list[str] = []
+    if not parts and not job.state.over:
+        notes.append(f"nobody works on it yet: `iod rerun {job.name}` hands it over")
     units = {unit: UnitState(id=unit) for unit in job.plan.units()}
     units.update({unit: one for unit, one in backend.units(job, parts).items() if unit in units})
     try:

@@ -36,6 +36,7 @@ from submitter.records import (
 from submitter.state import Store
 from submitter.troubles import IodError, Trouble
 from transformation.layout import JobPlace, join_url
+from transformation.model import documents
 from transformation.model.failures import Failure
 from transformation.model.spec import JobSpec
 from transformation.ports import Missing, Storage
@@ -105,6 +106,7 @@ def digest_of(report: CheckReport) -> str:
         "amplifiers": spec.amplifiers,
         "options": msgspec.to_builtins(spec.options),
         "site": question.site_name,
+        "backend": question.backend,
         "base": question.base,
     }
     return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
@@ -219,8 +221,8 @@ class _Submission:
         if self._storage.create(url, msgspec.json.encode(claim) + b"\n"):
             return None
         try:
-            owner = msgspec.json.decode(self._storage.read(url, limit_bytes=LARGEST_BYTES), type=Claim)
-        except (Missing, msgspec.DecodeError, UnicodeDecodeError):
+            owner = documents.decode(self._storage.read(url, limit_bytes=LARGEST_BYTES), Claim)
+        except (Missing, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Claim(token="")
         # A call that was repeated after a lost answer can meet its own work.
         return None if owner.token == claim.token else owner
@@ -241,7 +243,7 @@ class _Submission:
 def encode_spec(spec: JobSpec) -> bytes:
     """The spec as it travels: JSON without what is only a default."""
     needed = {"schema_version": spec.schema_version, "name": spec.name, "user": spec.user, "sensors": spec.sensors}
-    defaults = msgspec.to_builtins(msgspec.convert(needed, JobSpec))
+    defaults = msgspec.to_builtins(documents.convert(needed, JobSpec))
     document = {key: value for key, value in msgspec.to_builtins(spec).items() if value != defaults.get(key)}
     return msgspec.json.encode(_without_nothing({**needed, **document}))
 
@@ -260,6 +262,6 @@ def read_request(storage: Storage, place: JobPlace) -> RequestRecord | None:
     """The request that owns a name; None if there is none, or none that can be read."""
     try:
         content = storage.read(inputs_url(place, REQUEST_NAME), limit_bytes=LARGEST_BYTES)
-        return msgspec.json.decode(content, type=RequestRecord)
-    except (Missing, msgspec.DecodeError, UnicodeDecodeError):
+        return documents.decode(content, RequestRecord)
+    except (Missing, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -26,6 +26,7 @@ from submitter.state import Store
 from submitter.submission import read_request
 from transformation.layout import JobPlace, is_manifest, join_url
 from transformation.locations import Kind, kind_of, local_path
+from transformation.model import documents
 from transformation.model.failures import JobError
 from transformation.ports import Missing, Storage, StorageError
 from transformation.wiring import open_site, storage_for
@@ -107,8 +108,8 @@ def _parts(storage: Storage, job: Job) -> Iterator[Part]:
         if is_parts(entry.name):
             try:
                 content = storage.read(inputs_url(place, entry.name), limit_bytes=LARGEST_BYTES)
-                records = msgspec.json.decode(content, type=list[PartRecord])
-            except (Missing, msgspec.DecodeError):
+                records = documents.decode(content, list[PartRecord])
+            except (Missing, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             found.update({record.number: part_of(record, job.id) for record in records})
     yield from found.values()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from submitter.camera import Camera
 from submitter.jobs import Shape
+from transformation.instance_catalog import SizeLimits
 from transformation.model.failures import Failed
 from transformation.model.spec import JobSpec
 from transformation.predict import NOTHING, Prediction, Range, total
@@ -31,6 +32,8 @@ class Wanted:
     core_speed: float
     folder: Path
     """For what is fetched or written meanwhile."""
+    sizes: SizeLimits
+    """How large a catalog may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

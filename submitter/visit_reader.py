@@ -12,6 +12,7 @@ from transformation.instance_catalog import (
     CatalogInvalid,
     CommandsInvalid,
     InstanceCatalog,
+    Limits,
     PhysicsCommands,
     includes,
     read_instance_catalogs,
@@ -29,6 +30,7 @@ _FAILURE_OF_FAULT = {
     CatalogFault.CONFLICT: Failure.CATALOG_CONFLICT,
     CatalogFault.INCLUDE_REFUSED: Failure.PATH_REFUSED,
     CatalogFault.INCLUDE_MISSING: Failure.CATALOG_MISSING,
+    CatalogFault.TOO_LARGE: Failure.CATALOG_TOO_LARGE,
 }
 
 
@@ -64,6 +66,7 @@ class VisitReader:
                 objects_out=objects,
                 spool=folder,
                 include=include,
+                limits=Limits(sizes=self._wanted.sizes),
             )
         except CatalogInvalid as error:
             failure = _FAILURE_OF_FAULT.get(error.kind, Failure.CATALOG_INVALID)

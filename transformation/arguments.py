@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from datetime import UTC, datetime
+from math import isfinite
 from typing import NoReturn
 
 from transformation import __version__
@@ -119,8 +120,12 @@ def _add_exit_codes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
+_MOST_DIGITS = 18
+"""Python refuses to read numbers of thousands of digits."""
+
+
 def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or not int(text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a positive whole number")
     return int(text)
 
@@ -128,9 +133,13 @@ def _positive(text: str) -> int:
 def parse_deadline(text: str) -> float:
     """Seconds since the epoch of an ISO 8601 time (UTC unless it says otherwise) or of such a number itself."""
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
         pass
+    else:
+        if not isfinite(seconds):
+            raise argparse.ArgumentTypeError(f"'{text}' is no time")
+        return seconds
     try:
         time = datetime.fromisoformat(text)
     except ValueError:

@@ -18,8 +18,13 @@ def output_bases(spec: JobSpec, site: Site, relative_to: str, workdir: Path) -> 
     if asked is not None:
         bases = [asked] if isinstance(asked, str) else asked
         return _absolute(bases, relative_to, Failure.SPEC_INVALID, "output.base")
+    return _absolute(site_bases(site), "/", Failure.SITE_INVALID, "storage.bases") or [str(workdir)]
+
+
+def site_bases(site: Site) -> list[str]:
+    """Where images go at that site when a job names no destination; empty for its work folder."""
     own = site.storage.bases or [one.url for one in site.storage.endpoints if "write" in one.use]
-    return _absolute([expand(one) for one in own], "/", Failure.SITE_INVALID, "storage.bases") or [str(workdir)]
+    return [expand(one) for one in own]
 
 
 def _absolute(bases: list[str], relative_to: str, failure: Failure, key: str) -> list[str]:

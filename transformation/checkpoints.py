@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from transformation.layout import JobPlace, checkpoint_name
+from transformation.model import documents
 from transformation.model.failures import Failed, Failure
 from transformation.model.manifest import LIMIT_BYTES, Adler32, FileName, Sha256, SizeBytes, Word
 from transformation.model.work import Unit
@@ -113,7 +114,7 @@ class Checkpoints:
             if ".ckpt-" in name and name.endswith(".json"):
                 with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     content = self.storage.read(self._url(name), limit_bytes=LIMIT_BYTES)
-                    found.append(msgspec.json.decode(content, type=CheckpointRecord))
+                    found.append(documents.decode(content, CheckpointRecord))
         ours = (self.unit.id, self.digest, self.last)
         return [one for one in found if (one.unit, one.digest, one.last) == ours and 0 <= one.segment < self.last]
 

@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from threading import Thread
 
+from site_configs.plain_text import plain, plain_line
 from site_configs.schema import Site
 from transformation.arguments import build_parser
 from transformation.family import adopt_orphans
@@ -32,10 +33,12 @@ from transformation.scratch_folders import sweep
 from transformation.signals import Terminated, end_after, ignore_signals, let_signals_be, listening
 from transformation.slot import MARGIN_S, Slot
 from transformation.status import span, status_line
+from transformation.telling import drain, tell
 from transformation.unpacked_runtime import remove_at_exit
 from transformation.wiring import open_site, source_for
 from transformation.workdir import WorkDir, open_workdir
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _PATIENCE_S = MARGIN_S / 2
 """So much of the margin at the end of the slot is for what hangs."""
 _SWEEP_S = 30.0
@@ -58,38 +61,48 @@ def main(arguments: Sequence[str] | None = None, *, early: Sequence[int] | None 
             return _run(parsed, early or ())
         if early is not None:
             let_signals_be(early)
-        match parsed.command:
-            case "plan":
-                from transformation.plan_command import show_plan
-
-                return show_plan(parsed)
-            case "reconcile":
-                from transformation.reconcile_command import show_reconciled
-
-                return show_reconciled(parsed)
-            case "reproduce":
-                from transformation.reproduce_command import reproduce
-
-                return reproduce(parsed)
-            case "doctor":
-                from transformation.doctor.command import doctor
-
-                return doctor(parsed)
-            case "register":
-                from transformation.register_command import register
-
-                return register(parsed)
-            case _:
-                from transformation.exit_codes import show_exit_codes
-
-                return show_exit_codes(as_json=parsed.json)
+        return _show(parsed)
     except JobError as error:
         if words[:1] == ["run"]:
             _leave_word(words, error.failed)
         return complain(error.failed)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drain(sys.stdout)
         return 0
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        drain(sys.stdout)
+        return complain(Failed(failure=Failure.DISK_FULL, detail=f"{error.filename or 'stdout'}: {error.strerror}"))
+
+
+def _show(parsed: Namespace) -> int:
+    """Every command that simulates nothing."""
+    match parsed.command:
+        case "plan":
+            from transformation.plan_command import show_plan
+
+            return show_plan(parsed)
+        case "reconcile":
+            from transformation.reconcile_command import show_reconciled
+
+            return show_reconciled(parsed)
+        case "reproduce":
+            from transformation.reproduce_command import reproduce
+
+            return reproduce(parsed)
+        case "doctor":
+            from transformation.doctor.command import doctor
+
+            return doctor(parsed)
+        case "register":
+            from transformation.register_command import register
+
+            return register(parsed)
+        case _:
+            from transformation.exit_codes import show_exit_codes
+
+            return show_exit_codes(as_json=parsed.json)
 
 
 def _new_run() -> str:
@@ -101,9 +114,9 @@ def complain(failed: Failed) -> int:
     """Print the failure, last line as the PanDA pilot reads it from stderr; the exit code."""
     first, *more = failed.detail.splitlines() or [""]
     last = diagnosis(replace(failed, detail=first))
-    for line in (first, *more) if more or first not in last else ():
-        print(without_alarm(line).replace("ERROR", "error"), file=sys.stderr)
-    print(f"ERROR: {without_alarm(last)}", file=sys.stderr)
+    for line in (first, *more) if more or plain(first) not in last else ():
+        tell(without_alarm(plain_line(line)).replace("ERROR", "error"), sys.stderr)
+    tell(f"ERROR: {without_alarm(last)}", sys.stderr)
     return failed.failure.code
 
 
@@ -114,7 +127,7 @@ def _run(parsed: Namespace, early: Sequence[int]) -> int:
     except JobError as error:
         site, site_failed = Site(name=parsed.site), error.failed
     workdir, _lock = open_workdir(Path(parsed.workdir), default_scratch(site))
-    journal = Journal(workdir.journal, _new_run())
+    journal = workdir.open_journal(_new_run())
     narrator = open_narrator()
     ledger = Ledger(journal, narrator.unit_event)
     reporter = Reporter(workdir, ledger, journal.run)
@@ -137,7 +150,7 @@ def _run(parsed: Namespace, early: Sequence[int]) -> int:
                 parsed, site, workdir, slot, journal, ledger, reporter, narrator, processes
             )
         except Terminated as error:  # in the instant before or after the job itself
-            failed = Failed(failure=error.failure, detail=f"{error}; {summary(ledger)}")
+            failed = Failed(failure=error.failure, detail=f"{error}; {ledger.summary()}")
             workdir.clear()
         if failed is not None:
             processes.stop()
@@ -150,7 +163,7 @@ def _run(parsed: Namespace, early: Sequence[int]) -> int:
             narrator.say(line)
         if failed is not None and report.units:
             narrator.say(f"dossier  {report.dossier}")
-        narrator.say(f"report   {workdir.report}")
+        narrator.say(f"report   {workdir.report if reporter.is_written else 'could not be written'}")
         return 0 if failed is None else complain(failed)
 
 
@@ -198,13 +211,13 @@ def _run_to_verdict(
         if slot is not None:
             _mind_slot(slot)
         failure = run_job(job, journal, ledger, reporter, narrator)
-        return None if failure is None else Failed(failure=failure, detail=summary(ledger))
+        return None if failure is None else Failed(failure=failure, detail=ledger.summary())
     except JobError as error:
         return error.failed
     except Terminated as error:
-        return Failed(failure=error.failure, detail=f"{error}; {summary(ledger)}")
+        return Failed(failure=error.failure, detail=f"{error}; {ledger.summary()}")
     except Exception as error:  # noqa: BLE001 - the border: a bug becomes a report like any other failure
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if isinstance(error, OSError) and error.errno in _FULL:
             return Failed(failure=Failure.DISK_FULL, detail=f"{workdir.root}: {error.strerror}")
         import traceback
 
@@ -237,15 +250,6 @@ def _opening(job: Job, share: Share) -> str:
     )
 
 
-def summary(ledger: Ledger) -> str:
-    """How far the job came, in one sentence."""
-    units = ledger.units()
-    done = sum(unit.state in {"committed", "empty"} for unit in units)
-    failed = [f"{unit.id} {unit.failure}" for unit in units if unit.state == "failed"]
-    first = ", ".join(failed[:3]) + (f" and {len(failed) - 3} more" if len(failed) > 3 else "")
-    return f"{done} of {len(units)} units are done" + (f"; failed: {first}" if failed else "")
-
-
 def _mind_slot(slot: Slot) -> None:
     """End before the slot does, whatever the job is at. Raises `JobError` DEADLINE if that is now."""
     left_s = slot.left_s(read_clocks().boot_s)
@@ -262,7 +266,7 @@ def _slot_in_words(slot: Slot | None) -> str:
 def _last_resort(why: Failure, processes: Processes, ledger: Ledger, reporter: Reporter) -> None:
     """Report and go, although something still hangs."""
     processes.stop()
-    failed = Failed(failure=why, detail=f"stopped, and did not end in time; {summary(ledger)}")
+    failed = Failed(failure=why, detail=f"stopped, and did not end in time; {ledger.summary()}")
     ledger.interrupt(failed)
     reporter.end(failed)
     os._exit(complain(failed))
@@ -284,9 +288,9 @@ def _leave_word(words: Sequence[str], failed: Failed) -> None:
     with tempfile.TemporaryDirectory() as nowhere:
         try:
             workdir, _lock = open_workdir(Path(folder), Path(nowhere))
+            journal = workdir.open_journal(_new_run())
         except JobError:
             return
-        journal = Journal(workdir.journal, _new_run())
         reporter = Reporter(workdir, Ledger(journal, lambda _event, _unit: None), journal.run)
         journal.write("job_end", exitCode=failed.failure.code, exitAcronym=failed.failure.name, exitMsg=failed.detail)
         reporter.end(failed)

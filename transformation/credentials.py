@@ -169,6 +169,14 @@ def _token(environment: Mapping[str, str], *, declared: bool) -> Credential | No
     return _of_token(str(places[0]), content, renewable=True)
 
 
+def _seconds(claim: object) -> float:
+    """A time that a token claims; endless if it is none."""
+    try:
+        return float(claim) if isinstance(claim, int | float) else math.inf
+    except OverflowError:
+        return math.inf
+
+
 def _of_token(shown: str, token: bytes, *, renewable: bool) -> Credential:
     """By its claims (RFC 7519), if it is a JWT."""
     claims: dict[str, object] = {}
@@ -176,7 +184,7 @@ def _of_token(shown: str, token: bytes, *, renewable: bool) -> Credential:
     if len(parts) == 3:
         try:
             found = json.loads(base64.urlsafe_b64decode(parts[1] + b"=" * (-len(parts[1]) % 4)))
-        except (binascii.Error, ValueError):
+        except (binascii.Error, ValueError, RecursionError):
             found = None
         claims = found if isinstance(found, dict) else {}
     expires = claims.get("exp")
@@ -185,7 +193,7 @@ def _of_token(shown: str, token: bytes, *, renewable: bool) -> Credential:
     return Credential(
         kind=Kind.TOKEN,
         shown=shown,
-        expires_s=float(expires) if isinstance(expires, int | float) else math.inf,
+        expires_s=_seconds(expires),
         renewable=renewable,
         identities=identities,
         subject=identities[0] if identities else "",

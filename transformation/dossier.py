@@ -78,6 +78,8 @@ def _what_was_tried(report: JobReport) -> Iterator[str]:
     yield f"{_count(len(attempts), 'attempt')} took {report.resource.cpu_s / 3600:,.2f} CPU hours" + (
         f", of them {how}." if how else "."
     )
+    for left in [one for one in report.destinations if one.failure][:_NAMED]:
+        yield f"{_cut(left.url, _LONGEST_DETAIL)} was left for the next destination ({left.failure})."
 
 
 # ---------------------------------------------------------------- what is safe, and where
@@ -94,7 +96,7 @@ def _what_is_safe(report: JobReport) -> Iterator[str]:
     yield f"{_count(len(done), 'unit')} with {_count(len(files), 'file')} ({size_mb:,.1f} MB) are safe in {where}."
     unregistered = sum(unit.state == "committed" and not unit.registered for unit in done)
     if report.catalog and unregistered:
-        yield f"{_count(unregistered, 'unit')} of them not yet in the catalog."
+        yield f"{unregistered} of them {'is' if unregistered == 1 else 'are'} not yet in the catalog."
 
 
 # ---------------------------------------------------------------- what to do next

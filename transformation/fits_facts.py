@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from transformation.model import documents
+
 _BLOCK = 2880
 """FITS files come in blocks of 2880 bytes (FITS standard 4.0, section 3.1)."""
 _CHUNK = 1 << 20
@@ -135,9 +137,8 @@ def _with(facts: Facts, **changes: object) -> Facts:
 
 def main() -> None:
     """Answer requests until stdin ends, which is also how a dead parent is noticed."""
-    decoder = msgspec.json.Decoder(Request)
     for line in sys.stdin.buffer:
-        sys.stdout.buffer.write(msgspec.json.encode(inspect(decoder.decode(line))) + b"\n")
+        sys.stdout.buffer.write(msgspec.json.encode(inspect(documents.decode(line, Request))) + b"\n")
         sys.stdout.buffer.flush()
 
 

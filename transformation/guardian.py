@@ -18,6 +18,8 @@ from transformation.family import COOKIE
 from transformation.proc_table import read_table, variable_of
 
 _PATIENCE_S = 5.0
+_QUIET_S = 1.0
+"""Nobody was found for so long: a process that was just being started has its environment by then."""
 _LOOK_S = 0.02
 
 
@@ -26,8 +28,10 @@ def main(word: str) -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
     end = time.monotonic() + _PATIENCE_S
-    while (left := _carriers(word)) and time.monotonic() < end:
-        for pid in left:
+    quiet_from = time.monotonic()
+    while (now := time.monotonic()) < end and now < quiet_from + _QUIET_S:
+        for pid in _carriers(word):
+            quiet_from = now
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(_LOOK_S)

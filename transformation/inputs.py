@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from site_configs.schema import Site
 from transformation.fetching import FetchFailed, Note, Wanted, fetch_all, keep_silent
 from transformation.input_cache import InputCache
 from transformation.instance_catalog import SizeLimits
@@ -151,6 +152,20 @@ class Inputs:
 
     def _resolved(self, key: str, location: str) -> str:
         return _resolved(key, location, self._base)
+
+
+def sizes_for(spec: JobSpec, site: Site) -> SizeLimits:
+    """How large a catalog may be, packed and unpacked: as the request says, else the site."""
+    limits, worker = spec.limits, site.worker
+    return SizeLimits(
+        file_bytes=_bytes(limits.max_catalog_mb or worker.max_catalog_mb),
+        unpacked_bytes=_bytes(limits.max_unpacked_mb or worker.max_unpacked_mb),
+    )
+
+
+def _bytes(megabytes: float) -> int:
+    """TOML can write an infinite number of them."""
+    return int(min(megabytes * 1e6, 2.0**62))
 
 
 _COMMANDS = Expected(limit_bytes=LARGEST_COMMANDS_BYTES)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from transformation.model import documents
 from transformation.model.manifest import Adler32, Count, FileName, Measured, Sha256, SizeBytes, Word
 from transformation.model.work import MadeFile, Role, Unit
 from transformation.resources import free_bytes
@@ -93,7 +94,7 @@ def find_kept(workdir: Path, unit: Unit, *, digest: str) -> Kept | None:
     """The images of that request of the unit, every byte of which is as it was judged; None if there are none."""
     folder = workdir / FOLDER / unit.id
     try:
-        record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=_KeptRecord)
+        record = documents.decode((folder / _RECORD).read_bytes(), _KeptRecord)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     expected = {file.name for file in unit.files}

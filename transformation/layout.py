@@ -119,11 +119,11 @@ class JobPlace:
     @property
     def address(self) -> str:
         """The base as reports and claims name it: without what may be a credential."""
-        return _plain(self.base).rstrip("/")
+        return public_url(self.base).rstrip("/")
 
     def holds(self, url: str) -> bool:
         """Whether that is a location below the job's folder, however its slashes are written."""
-        return _one_slash(_plain(url)).startswith(f"{_one_slash(_plain(self.folder))}/")
+        return _one_slash(public_url(url)).startswith(f"{_one_slash(public_url(self.folder))}/")
 
     @property
     def folder(self) -> str:
@@ -159,8 +159,8 @@ class JobPlace:
         return f"{self.job}/v{visit}/{name}"
 
 
-def _plain(url: str) -> str:
-    """Without user information and query."""
+def public_url(url: str) -> str:
+    """The location as reports, journals and catalogs name it: user information and query may be a credential."""
     return _USER_INFO.sub("", url).partition("?")[0] if _SCHEME.match(url) else url
 
 

@@ -178,6 +178,14 @@ class Ledger:
         """Ids of committed units that the catalog does not know yet."""
         return [record.id for record in self.units() if record.state == "committed" and not record.registered]
 
+    def summary(self) -> str:
+        """How far the job came, in one sentence."""
+        units = self.units()
+        done = sum(unit.state in {"committed", "empty"} for unit in units)
+        failed = [f"{unit.id} {unit.failure}" for unit in units if unit.state == "failed"]
+        first = ", ".join(failed[:3]) + (f" and {len(failed) - 3} more" if len(failed) > 3 else "")
+        return f"{done} of {len(units)} units are done" + (f"; failed: {first}" if failed else "")
+
     def verdict(self) -> Failure | None:
         """The row that speaks for the job as far as units are concerned."""
         with self._lock:

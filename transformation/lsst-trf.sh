@@ -135,7 +135,7 @@ for word; do
     previous=$word
 done
 case ${1-} in
-    run | plan | register | reconcile | reproduce | doctor | exit-codes) ;;
+    run | plan | register | reconcile | reproduce | doctor | exit-codes | --version) ;;
     *) set -- run "$@" ;;
 esac
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from transformation.model.report import JobReport, UnitReport
+from transformation.telling import tell
 
 
 class Narrator(Protocol):
@@ -37,7 +39,7 @@ class PlainNarrator:
 
     def __init__(self, write: Callable[[str], None] | None = None) -> None:
         # The pilot takes a line with this word, were it in a name, for the reason of a failure (`control/payload.py`).
-        self._write = write or (lambda line: print(line.replace("CRITICAL", "critical"), flush=True))
+        self._write = write or (lambda line: tell(line.replace("CRITICAL", "critical"), sys.stdout))
         self._total = 0
         self._done = 0
         self._lock = threading.Lock()
@@ -164,10 +166,9 @@ def final_lines(report: JobReport) -> list[str]:
             str(len(unit.files)),
             f"{sum(file.size for file in unit.files) / 1e6:.1f}",
         )
-    console = Console(width=110, no_color=True, highlight=False)
-    with console.capture() as captured:
-        console.print(table)
-    lines = [line.rstrip() for line in captured.get().splitlines()]
+    text = io.StringIO()  # rich's own capturing writes to stdout in the end, if nothing
+    Console(file=text, width=110, no_color=True, highlight=False).print(table)
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
     if len(report.units) > _MOST_ROWS:
         lines.append(f"... and {len(report.units) - _MOST_ROWS} more units, all in jobReport.json")
     lines += [f"images   {visit.place}" for visit in report.visits]

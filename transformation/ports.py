@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from transformation.model.failures import Failure
 
@@ -109,6 +109,22 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """End what serves this storage, processes included; calls under way fail. Repeating it is harmless."""
+
+
+class Measured(NamedTuple):
+    """Of one file: what was read of it."""
+
+    size_bytes: int
+    adler32: str
+    """Eight lower-case hex digits."""
+
+
+@runtime_checkable
+class MeasuringStorage(Protocol):
+    """A storage that measures what arrives while it copies, so that nobody has to read the copy once more."""
+
+    def get_measured(self, url: str, path: Path, expected: Measured) -> Measured | None:
+        """As `get`: what arrived, which is `expected` if all is well. None: nobody has measured. Raises `Missing`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

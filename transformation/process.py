@@ -113,8 +113,8 @@ class Processes:
         """How many processes were started so far."""
 
     def prepare(self, budget: Budget, log: Path) -> None:
-        """Before the first of a job's simulators: what all may take together, boxes where the node has any, and the
-        guardian that sees to their end if we are killed."""
+        """Before the first of a job's simulators: what all may take together, boxes where the node has any, and where
+        the guardian writes that sees to their end if we are killed."""
         self.supervisor.budget = budget
         self._boxes = open_boxes()
         self._guardian_log = log
@@ -170,11 +170,7 @@ class Processes:
         end_strays()
         if self._boxes is not None:
             self._boxes.close()
-        if self._guardian is not None:
-            guardian, self._guardian = self._guardian, None
-            guardian.kill()
-            guardian.communicate()
-            release(guardian.pid)
+        self._dismiss_guardian()
 
     @contextmanager
     def _started(self, command: Command, now: float, terminal: Terminal | None) -> Iterator[tuple[Running, Box | None]]:
@@ -182,6 +178,7 @@ class Processes:
         with self._starting:
             if self.stopping:
                 raise StartFailed("the job is stopping")
+            self._ensure_guardian()
             word = f"{self._word}-{next(self._numbers)}"
             pid = _spawn(command, terminal, word)
             self.n_started += 1
@@ -190,8 +187,6 @@ class Processes:
                 logs=(command.stdout, command.stderr), observer=command.observer, begun=now, advanced=now,
             )  # fmt: skip
             self.supervisor.enter(running)
-            if self._guardian is None and self._guardian_log is not None:  # late: the first simulator does not wait
-                self._guardian = start_module("transformation.guardian", self._guardian_log, arguments=(self._word,))
         budget = self.supervisor.budget
         box = self._boxes.open(budget.memory_bytes) if self._boxes and budget else None
         if box is not None:
@@ -200,6 +195,26 @@ class Processes:
             yield running, box
         finally:
             self.supervisor.leave(running)
+
+    def _ensure_guardian(self) -> None:
+        """Have it before there is anything to guard; nobody waits for its imports: its pipe tells it all it must know.
+
+        A node that is short of memory may have ended it, so it is looked after at each start.
+        """
+        if self._guardian_log is None or (self._guardian is not None and self._guardian.poll() is None):
+            return
+        self._dismiss_guardian()
+        try:
+            self._guardian = start_module("transformation.guardian", self._guardian_log, arguments=(self._word,))
+        except OSError as error:
+            raise StartFailed(f"the guardian cannot be started: {error.strerror}") from None
+
+    def _dismiss_guardian(self) -> None:
+        if self._guardian is not None:
+            guardian, self._guardian = self._guardian, None
+            guardian.kill()
+            guardian.communicate()
+            release(guardian.pid)
 
 
 def _reaped(running: Running, wall_s: float) -> Finished:

@@ -186,8 +186,12 @@ class _Visit:
             elif record_name not in self.expected and record_name not in self.known:
                 yield self._finding(Kind.DARK, path, "neither a manifest nor the catalog knows it")
 
+    def path_of(self, name: str) -> str:
+        """Where a file with that name in the catalog stands, below the visit's folder."""
+        return name.removeprefix(f"{self.place.dataset(self.visit)}/")
+
     def _stands(self, name: str) -> bool:
-        path = name.removeprefix(f"{self.place.dataset(self.visit)}/")
+        path = self.path_of(name)
         return path in self.sizes or path.removeprefix(f"{UNITS_FOLDER}/") in self.receipts
 
     def _finding(self, kind: Kind, path: str, detail: str) -> Finding:
@@ -218,7 +222,8 @@ def _wrong_checksums(storage: Storage, look: _Visit) -> Iterator[Finding]:
 
     def ask(record: FileRecord) -> str | None:
         try:
-            return storage.adler32(record.url)
+            # Not by its own URL: that is without what the storage may want to see.
+            return storage.adler32(look.place.file_url(look.visit, look.path_of(record.name)))
         except Missing:  # which is found without checksums
             return None
 

@@ -11,6 +11,7 @@ from transformation.layout import (
     is_manifest,
     manifest_name,
     place_of,
+    public_url,
     unit_of,
     visit_of_folder,
 )
@@ -90,7 +91,7 @@ def records_of(unit: Sealed) -> list[FileRecord]:
     receipt = FileRecord(
         name=place.record_name(manifest.visit, f"{UNITS_FOLDER}/{name}"),
         dataset=place.dataset(manifest.visit),
-        url=place.receipt_url(manifest.visit, name),
+        url=public_url(place.receipt_url(manifest.visit, name)),
         size_bytes=unit.size_bytes,
         adler32=unit.adler32,
         metadata={**shared, "role": MANIFEST_ROLE},
@@ -101,7 +102,7 @@ def records_of(unit: Sealed) -> list[FileRecord]:
         FileRecord(
             name=place.record_name(manifest.visit, file.name),
             dataset=place.dataset(manifest.visit),
-            url=place.file_url(manifest.visit, file.name),
+            url=public_url(place.file_url(manifest.visit, file.name)),
             size_bytes=file.size_bytes,
             adler32=file.adler32,
             metadata={**shared, "role": file.role.value, **({"amplifier": file.amplifier} if file.amplifier else {})},

@@ -15,10 +15,12 @@ from typing import Literal
 
 import msgspec
 
+from site_configs.plain_text import plain
 from transformation import __version__
 from transformation.destination import Destination
 from transformation.dossier import write_dossier
 from transformation.journal import to_json, utc_now
+from transformation.layout import public_url
 from transformation.ledger import Ledger
 from transformation.locations import redacted, redacted_deeply
 from transformation.memory_monitor import MemoryMonitor
@@ -40,6 +42,8 @@ from transformation.stage_in import StagedVisit
 from transformation.workdir import WorkDir, write_whole
 
 _RENEW_S = 2.0
+_ROOM_BYTES = 1 << 18
+"""Of the last reports and journal lines: enough for a hundred units with all their images."""
 LONGEST_DIAGNOSIS = 256
 """PanDA cuts a diagnosis there (pilot 3, `exeErrorDiag`)."""
 
@@ -53,6 +57,8 @@ class Reporter:
         self._begun = time.monotonic()
         self._written = 0.0
         self._version = -1
+        self.is_written = False
+        """Whether the report on disk is the present one."""
         self._processes: Processes | None = None
         self._destination: Destination | None = None
         self._memory = MemoryMonitor()
@@ -67,9 +73,11 @@ class Reporter:
         )
 
     def begin(self) -> None:
-        """Write both files for the case that this is the last thing we ever do."""
+        """Write both files for the case that this is the last thing we ever do, and make sure of room for the last."""
         self._write()
         self._write_error(self.report.exit_code, self.report.exit_msg)
+        with suppress(OSError):
+            self._workdir.room.write_bytes(bytes(_ROOM_BYTES))
 
     def asked(self, spec: JobSpec, site: str, share: Share, execution_number: int | None, base: str = "") -> None:
         """What is asked for; relative locations in it are relative to `base`. Credentials of locations stay out."""
@@ -104,7 +112,7 @@ class Reporter:
             VisitReport(
                 visit=staged.visit,
                 dataset=destination.place.dataset(staged.visit),
-                place=destination.place.visit_folder(staged.visit),
+                place=public_url(destination.place.visit_folder(staged.visit)),
                 digest=staged.digest,
                 request=dict(staged.identity),
                 defaults_used={
@@ -145,6 +153,8 @@ class Reporter:
             report.state = _state(row)
         self._gather()
         report.dossier = write_dossier(report)
+        with suppress(OSError):
+            self._workdir.room.unlink(missing_ok=True)
         self._write()
         if failed is None:
             with suppress(OSError):
@@ -168,7 +178,7 @@ class Reporter:
         if self._destination:
             report.catalog = self._destination.catalog.place if self._destination.catalog else ""
             for visit in report.visits:
-                visit.place = self._destination.place.visit_folder(visit.visit)
+                visit.place = public_url(self._destination.place.visit_folder(visit.visit))
         if self._processes:
             totals.simulator_processes = self._processes.n_started
             totals.job_memory_bytes = self._processes.supervisor.most_memory_bytes
@@ -178,8 +188,10 @@ class Reporter:
 
     def _write(self) -> None:
         self._gather()
+        self.is_written = False
         with suppress(OSError):  # a full disk must not end a job that goes on well
             write_whole(self._workdir.report, msgspec.json.format(to_json(self.report), indent=1) + b"\n")
+            self.is_written = True
             # Only along with the report: a file that is always fresh would hide from the pilot that nothing moves.
             write_whole(
                 self._workdir.memory_summary, to_json(self._memory.summary(self.report.resource.max_rss_bytes)) + b"\n"
@@ -195,7 +207,7 @@ class Reporter:
 def diagnosis(failed: Failed) -> str:
     """What PanDA shows of a failure: one line, cut at its limit, the remedy kept."""
     row = failed.failure
-    detail = " ".join(failed.detail.split())
+    detail = plain(" ".join(failed.detail.split()))
     room = LONGEST_DIAGNOSIS - len(row.name) - len(row.action) - len(": ; ")
     return f"{row.name}: {detail if len(detail) <= room else detail[: room - 3] + '...'}; {row.action}"
 

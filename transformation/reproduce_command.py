@@ -18,6 +18,7 @@ import msgspec
 
 from transformation.job import Job
 from transformation.locations import LocationInvalid, resolve, without_redacted
+from transformation.model import documents
 from transformation.model.failures import Failure, JobError
 from transformation.model.report import FileReport, JobReport, UnitReport, VisitReport
 from transformation.ports import StorageError
@@ -72,10 +73,10 @@ def reproduce(parsed: Namespace) -> int:
 
 def _read_report(path: Path) -> JobReport:
     try:
-        report = msgspec.json.decode(path.read_bytes(), type=JobReport)
+        report = documents.decode(path.read_bytes(), JobReport)
     except OSError as error:
         raise JobError(Failure.SPEC_MISSING, f"{path}: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise JobError(Failure.SPEC_INVALID, f"{path} is no job report: {error}") from None
     if not report.spec:
         raise JobError(Failure.SPEC_INVALID, f"{path} does not hold the job spec; an older version wrote it")

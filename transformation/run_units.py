@@ -21,6 +21,7 @@ from transformation.debug_bundle import pack
 from transformation.destination import Destination
 from transformation.helper import HelperOfThread
 from transformation.journal import Journal
+from transformation.layout import public_url
 from transformation.ledger import Ledger
 from transformation.model.failures import Failed, Failure
 from transformation.model.focal_plane import Sensor
@@ -254,7 +255,7 @@ class UnitLoop:
         try:
             pack([attempt.folder, ready.folder.unit_log(attempt.batch, "any", attempt.number).parent], archive)
             url = self._destination.ship_debug(unit, attempt.number, archive)
-            self._journal.write("debug_shipped", unit=unit.id, url=url, size_bytes=archive.stat().st_size)
+            self._journal.write("debug_shipped", unit=unit.id, url=public_url(url), size_bytes=archive.stat().st_size)
         except (OSError, StorageError) as error:
             self._journal.write("debug_not_shipped", unit=unit.id, detail=str(error))
         archive.unlink(missing_ok=True)

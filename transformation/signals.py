@@ -20,6 +20,8 @@ from transformation.model.failures import Failure
 LAST_RESORT_S = 2.2
 """After a signal, the report is written and we are gone by then, whatever hangs: a pilot kills after three seconds."""
 _GOODBYE_S = 1.0
+_LONGEST_TIMER_S = 1e8
+"""Three years: what is later does not end any job, and must not be more than the kernel can count."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 
 
@@ -72,7 +74,7 @@ def let_signals_be(early: Sequence[int]) -> None:
 
 def end_after(seconds: float) -> None:
     """Raise `Terminated` with DEADLINE after so long, unless the work was laid down before."""
-    signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds))
+    signal.setitimer(signal.ITIMER_REAL, min(max(0.001, seconds), _LONGEST_TIMER_S))
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

@@ -13,6 +13,7 @@ from transformation.fits_facts import Facts, Request
 from transformation.helper import Helper, HelperFailed
 from transformation.judge import Light, electrons_due, judge, keys_of
 from transformation.limits import EndedBy
+from transformation.model import documents
 from transformation.model.failures import Failed, Failure
 from transformation.model.focal_plane import Pointing, Sensor
 from transformation.model.work import Batch, ExpectedFile, MadeFile, Role, Unit
@@ -201,7 +202,7 @@ def _judge_files(
 def _facts(helper: Helper, path: Path, file: ExpectedFile) -> Facts:
     question = Request(str(path), file.shape is not None, list(keys_of(file)))
     answer = helper.ask(msgspec.json.encode(question), timeout_s=_FACTS_TIMEOUT_S)
-    return msgspec.json.decode(answer, type=Facts)
+    return documents.decode(answer, Facts)
 
 
 def _due(ready: ReadyVisit, unit: Unit, facts: dict[str, Facts | None], light: Light, sensor: Sensor) -> float:

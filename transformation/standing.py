@@ -18,7 +18,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from transformation.layout import JobPlace, aside_name, failure_name, is_aside, is_claim, manifest_name, unit_of
+from transformation.layout import (
+    JobPlace,
+    aside_name,
+    failure_name,
+    is_aside,
+    is_claim,
+    manifest_name,
+    public_url,
+    unit_of,
+)
 from transformation.model.failures import Failed
 from transformation.model.manifest import (
     LIMIT_BYTES,
@@ -48,7 +57,7 @@ class Sealed:
         return [
             StoredFile(
                 name=file.name,
-                url=self.place.file_url(self.manifest.visit, file.name),
+                url=public_url(self.place.file_url(self.manifest.visit, file.name)),
                 role=file.role,
                 size_bytes=file.size_bytes,
                 adler32=file.adler32,

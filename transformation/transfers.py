@@ -7,6 +7,7 @@ import time
 from collections import Counter
 
 from transformation.journal import Journal
+from transformation.layout import public_url
 from transformation.ledger import Ledger
 from transformation.model.report import TransferReport
 from transformation.model.work import Unit
@@ -36,7 +37,7 @@ class TransferLog:
         self._journal.write(
             "storage_retry",
             operation=retry.operation,
-            url=retry.url,
+            url=public_url(retry.url),
             tried=retry.tried,
             wait_s=retry.wait_s,
             problem=retry.problem,
@@ -62,7 +63,7 @@ class TransferLog:
         rate = transfer.size_bytes / wall_s if outcome == "good" and wall_s > 0 else 0.0
         report = TransferReport(
             name=transfer.name,
-            url=transfer.url,
+            url=public_url(transfer.url),
             number=number,
             outcome=outcome,
             detail=detail,
@@ -73,7 +74,7 @@ class TransferLog:
         self._ledger.transferred(unit, report)
         self._journal.write(
             "transfer",
-            url=transfer.url,
+            url=public_url(transfer.url),
             number=number,
             size_bytes=transfer.size_bytes,
             wall_s=wall_s,

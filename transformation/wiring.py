@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING
 from site_configs.load import SiteInvalid, expand, load_site
 from site_configs.schema import Rucio, Site
 from transformation.bases import address_of, endpoint_of
-from transformation.fetching import Note, keep_silent
-from transformation.input_cache import InputCache
-from transformation.inputs import Inputs
-from transformation.instance_catalog import SizeLimits
 from transformation.layout import JobPlace, place_of
 from transformation.locations import Kind, redacted
 from transformation.model.failures import Failure, JobError
 from transformation.patience import Patience
 from transformation.ports import Catalog, Retry, Source, SourceError, Storage
-from transformation.request import Request
-from transformation.simulator.release import Sidecar
-from transformation.targets import Target, Targets
-from transformation.workdir import WorkDir
 
 if TYPE_CHECKING:
+    # Most who open a storage read no catalog: their start is not to pay for what reads them.
+    from transformation.fetching import Note
+    from transformation.inputs import Inputs
+    from transformation.request import Request
+    from transformation.simulator.release import Sidecar
     from transformation.storage.xrootd import XRootDStorage
+    from transformation.targets import Targets
+    from transformation.workdir import WorkDir
 
 _MB = 1_000_000
 _XROOTD_PORT = 1094
@@ -50,6 +49,8 @@ def release_roots(site: Site, environment: Mapping[str, str]) -> list[Path]:
 
 def sidecars(site: Site) -> dict[str, Sidecar]:
     """What the site says of installed simulators that have no `release.json`, by release name."""
+    from transformation.simulator.release import Sidecar
+
     return {name: Sidecar(tree=Path(expand(one.tree)), facts=one.facts) for name, one in site.releases.sidecars.items()}
 
 
@@ -139,23 +140,24 @@ def source_for(site: Site, logs: Path | None = None, note: Callable[[Retry], Non
     return RetryingSource(plain, note=note)
 
 
-def inputs_for(request: Request, site: Site, workdir: WorkDir, note: Note = keep_silent) -> Inputs:
+def inputs_for(request: Request, site: Site, workdir: WorkDir, note: Note | None = None) -> Inputs:
     """The files of a request, to be brought to the work folder. `note` gets the events of the journal."""
-    limits, worker = request.spec.limits, site.worker
-    sizes = SizeLimits(
-        file_bytes=int((limits.max_catalog_mb or worker.max_catalog_mb) * _MB),
-        unpacked_bytes=int((limits.max_unpacked_mb or worker.max_unpacked_mb) * _MB),
-    )
+    from transformation.fetching import keep_silent
+    from transformation.input_cache import InputCache
+    from transformation.inputs import Inputs, sizes_for
+
+    tell = note or keep_silent
+    sizes, worker = sizes_for(request.spec, site), site.worker
     cache = None
     if worker.cache:
         cache = InputCache(
             Path(expand(worker.cache)),
             limit_bytes=int(worker.cache_mb * _MB),
-            note=lambda problem: note("cache_skipped", problem=problem),
+            note=lambda problem: tell("cache_skipped", problem=problem),
         )
 
     def note_retry(retry: Retry) -> None:
-        note("input_retry", location=retry.url, tried=retry.tried, wait_s=retry.wait_s, problem=retry.problem)
+        tell("input_retry", location=retry.url, tried=retry.tried, wait_s=retry.wait_s, problem=retry.problem)
 
     return Inputs(
         base=request.base,
@@ -163,7 +165,7 @@ def inputs_for(request: Request, site: Site, workdir: WorkDir, note: Note = keep
         open_source=lambda: source_for(site, workdir.logs, note_retry),
         sizes=sizes,
         cache=cache,
-        note=note,
+        note=tell,
     )
 
 
@@ -215,6 +217,8 @@ def targets_for(
     bases: Sequence[str], site: Site, *, user: str, job: str, folder: Path, manner: Manner = _USUAL
 ) -> Targets:
     """The destinations of a job, to be closed; those that share a catalog share the object. Raises `JobError`."""
+    from transformation.targets import Target, Targets
+
     targets: list[Target] = []
     for base in bases:
         endpoint, place = endpoint_of(site, base), JobPlace(base=base, user=user, job=job)

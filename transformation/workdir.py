@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transformation.instance_catalog import OBJECTS_NAME
+from transformation.journal import Journal
 from transformation.model.failures import Failure, JobError
 from transformation.model.work import Batch, Unit
 from transformation.scratch_folders import keep_folder, make_folder, remove_folder
@@ -36,6 +38,11 @@ class WorkDir:
     def journal(self) -> Path:
         """The diary."""
         return self.root / "journal.jsonl"
+
+    @property
+    def room(self) -> Path:
+        """Takes up the room that the last reports will need, should somebody else fill the disk."""
+        return self.root / ".room"
 
     @property
     def progress(self) -> Path:
@@ -67,7 +74,8 @@ class WorkDir:
         return VisitDir(root=self.scratch / f"visit-{index}", logs=self.logs)
 
     def prepare(self) -> None:
-        """Make the folders; what a killed run left in scratch goes. Raises `JobError` WORKDIR_UNUSABLE."""
+        """Make the folders; what a killed run left in scratch goes. Raises `JobError` WORKDIR_UNUSABLE or
+        DISK_FULL."""
         try:
             if self.scratch_is_inside:
                 shutil.rmtree(self.scratch, ignore_errors=True)
@@ -77,7 +85,15 @@ class WorkDir:
             shim.write_text("#!/bin/sh\n# PhoSim's grid mode submits here; lsst-trf runs the jobs itself.\nexit 0\n")
             shim.chmod(0o755)
         except OSError as error:
-            raise JobError(Failure.WORKDIR_UNUSABLE, f"{error.filename}: {error.strerror}") from None
+            # An error while writing names no file.
+            raise JobError(_failure_of(error), f"{error.filename or self.scratch}: {error.strerror}") from None
+
+    def open_journal(self, run: str) -> Journal:
+        """The diary, to be written on. Raises `JobError` WORKDIR_UNUSABLE or DISK_FULL."""
+        try:
+            return Journal(self.journal, run)
+        except OSError as error:
+            raise JobError(_failure_of(error), f"{self.journal}: {error.strerror}") from None
 
     @property
     def scratch_is_inside(self) -> bool:
@@ -158,13 +174,13 @@ class VisitDir:
 def open_workdir(root: Path, scratch: Path | None) -> tuple[WorkDir, int]:
     """The work folder, made if need be, and the lock that keeps other jobs out of it for as long as it is open.
 
-    Raises `JobError` WORKDIR_UNUSABLE or WORKDIR_BUSY.
+    Raises `JobError` WORKDIR_UNUSABLE, DISK_FULL or WORKDIR_BUSY.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
         lock = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise JobError(Failure.WORKDIR_UNUSABLE, f"{root}: {error.strerror}") from None
+        raise JobError(_failure_of(error), f"{root}: {error.strerror}") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -176,8 +192,12 @@ def open_workdir(root: Path, scratch: Path | None) -> tuple[WorkDir, int]:
     try:
         own = root.absolute() / "scratch" if scratch is None else make_folder(scratch)
     except OSError as error:
-        raise JobError(Failure.WORKDIR_UNUSABLE, f"worker.scratch of the site: {scratch}: {error.strerror}") from None
+        raise JobError(_failure_of(error), f"worker.scratch of the site: {scratch}: {error.strerror}") from None
     return WorkDir(root=root.absolute(), scratch=own), lock
+
+
+def _failure_of(error: OSError) -> Failure:
+    return Failure.DISK_FULL if error.errno in {errno.ENOSPC, errno.EDQUOT} else Failure.WORKDIR_UNUSABLE
 
 
 def write_whole(path: Path, content: bytes) -> None:

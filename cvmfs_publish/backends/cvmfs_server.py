@@ -51,6 +51,8 @@ class CvmfsServer:
         listed = run(self.command("list"))
         found = state_in(listed.out, self.repository)
         if found is None:
+            if listed.code:
+                raise explain(listed, Exit.REPOSITORY_UNKNOWN)
             known = ", ".join(line.split(" ")[0] for line in listed.out.splitlines() if line.strip()) or "none"
             raise KitError(Exit.REPOSITORY_UNKNOWN, f"no repository {self.repository} on this machine; there: {known}")
         return found

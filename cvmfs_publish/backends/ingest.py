@@ -6,6 +6,7 @@ so what is large is refused, and a short transaction follows that places nested 
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,7 +90,7 @@ class IngestBackend(TransactionBackend):
         tarball = self._tarball(edit)
         try:
             self.narrate(f"packing {tarball}")
-            write_tarball(edit.tree, edit.release, tarball)
+            write_tarball(edit.tree, edit.release, tarball, (os.getuid(), os.getgid()))  # who will mark and retire it
             yield
         finally:
             tarball.unlink(missing_ok=True)

@@ -41,6 +41,9 @@ def state_problems(state: State, repository: str) -> Iterator[KitError]:
         yield KitError(Exit.REPOSITORY_UNKNOWN, f"{repository} is a replica here", cure="publish on its Stratum 0")
     if state.whitelist_expired:
         yield KitError(Exit.WHITELIST_EXPIRED, f"the whitelist of {repository} has expired", cure=_resign(repository))
+    if state.whitelist_unreachable:
+        cure = "start the web server of this Stratum 0, and look whether CVMFS_STRATUM0 is its URL"
+        yield KitError(Exit.NOT_READY, f"the whitelist of {repository} cannot be fetched", cure=cure)
     if state.in_transaction:
         cure = f"wait for its publisher; if there is none, `cvmfs_server abort -f {repository}`"
         yield KitError(Exit.BUSY, f"{repository} is in a transaction that this kit did not open", cure=cure)

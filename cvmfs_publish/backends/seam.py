@@ -29,14 +29,6 @@ class Published:
     tag: Optional[str]
 
 
-class NotReady(KitError):
-    """Preconditions that do not hold, all of them; the exit is that of the first."""
-
-    def __init__(self, problems: List[KitError]) -> None:
-        super().__init__(problems[0].exit, problems[0].what, cure=problems[0].cure)
-        self.problems = problems
-
-
 class Backend(Protocol):
     """A way to publish."""
 

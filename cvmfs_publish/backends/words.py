@@ -25,6 +25,8 @@ class State:
     is_stratum0: bool
     in_transaction: bool
     whitelist_expired: bool
+    whitelist_unreachable: bool
+    """The web server does not give it: then no transaction opens."""
     text: str
     """What stands in the brackets."""
 
@@ -54,6 +56,7 @@ def state_in(listing: str, repository: str) -> Optional[State]:
                 is_stratum0=row.group(2) == "stratum0",
                 in_transaction="in transaction" in text,
                 whitelist_expired="whitelist expired" in text,
+                whitelist_unreachable="whitelist unreachable" in text,
                 text=text,
             )
     return None

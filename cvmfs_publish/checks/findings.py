@@ -68,7 +68,7 @@ RULES: Dict[str, Tuple[Severity, str]] = {
     "manifest-file-changed": (_E, "build the release again: the content is not the one of the manifest"),
     "manifest-mode": (_E, "`check --fix` gives it the permissions of the manifest"),
     "manifest-link": (_E, "build the release again: the link is not the one of the manifest"),
-    "release-shape": (_E, 'a simulator release needs it; use kind = "data" for trees that are none'),
+    "release-shape": (_W, 'PhoSim and quicksim have it; a tree that is no simulator is of kind = "data"'),
     "interpreter": (_E, "name it in the recipe ([release] interpreter) or bundle it ([bundle] interpreter)"),
     "interpreter-outside": (_W, "make sure that every worker has it, or bundle it"),
     "licence": (_W, "name the licence in the recipe and keep its text in the release"),

@@ -71,7 +71,7 @@ def check_shape(tree: Tree) -> Iterator[Finding]:
     driver = str(document.get("driver", "phosim.py"))
     for path in (driver, *_SHAPE, *(f"{tables}/{name}" for name in _TABLES)):
         if resolve(tree.by_path, path) is None:
-            yield Finding("release-shape", path, "every job opens it, and it is not there")
+            yield Finding("release-shape", path, "jobs of the project open it, and it is not there")
     yield from _interpreter(tree, driver, document.get("interpreter"))
 
 

@@ -12,7 +12,8 @@ from typing import List
 from cvmfs_publish.checks.check import Verdict, check, verdict_document
 from cvmfs_publish.checks.findings import Finding, Severity
 from cvmfs_publish.checks.fix import fix
-from cvmfs_publish.commands.options import add_json, add_target, target_config
+from cvmfs_publish.commands.options import add_target, target_config
+from cvmfs_publish.commands.results import add_json
 from cvmfs_publish.config import Config
 from cvmfs_publish.exits import Exit, KitError, plain
 from cvmfs_publish.platforms import WORKERS

@@ -10,7 +10,7 @@ from typing import List
 from cvmfs_publish.client.condition import condition
 from cvmfs_publish.client.configuration import Mount, configuration
 from cvmfs_publish.client.opened import Opened
-from cvmfs_publish.commands.options import add_json
+from cvmfs_publish.commands.results import add_json
 from cvmfs_publish.exits import Exit, KitError
 from cvmfs_publish.manifest import read_release
 from cvmfs_publish.mounted import simulate_one_star

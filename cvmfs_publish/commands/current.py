@@ -6,7 +6,8 @@ import argparse
 import json
 
 from cvmfs_publish.backends.edits import SwitchCurrent
-from cvmfs_publish.commands.options import add_edit, print_record, target_config
+from cvmfs_publish.commands.options import add_edit, target_config
+from cvmfs_publish.commands.results import print_record
 from cvmfs_publish.exits import Exit, KitError
 from cvmfs_publish.layout import Address, address
 from cvmfs_publish.published import current_version, published_release, standing

@@ -6,7 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from cvmfs_publish.commands.options import add_json, add_target, target_config
+from cvmfs_publish.commands.options import add_target, target_config
+from cvmfs_publish.commands.results import add_json
 from cvmfs_publish.config import Config
 from cvmfs_publish.difference import Difference, describe, difference
 from cvmfs_publish.layout import split_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from cvmfs_publish.commands.options import add_json
+from cvmfs_publish.commands.results import add_json
 from cvmfs_publish.exits import Exit
 
 

@@ -6,7 +6,8 @@ import argparse
 import json
 from typing import Any, Dict, List
 
-from cvmfs_publish.commands.options import add_json, add_target, target_config
+from cvmfs_publish.commands.options import add_target, target_config
+from cvmfs_publish.commands.results import add_json
 from cvmfs_publish.progress import size_text
 from cvmfs_publish.published import Standing, list_published
 from cvmfs_publish.publishing import Publisher

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict
 
+from cvmfs_publish.commands.results import add_json
 from cvmfs_publish.config import BACKENDS, DEFAULT_NAME, VARIABLE, Config, find_config
 from cvmfs_publish.exits import Exit, KitError
 from cvmfs_publish.layout import REPOSITORY, checked_base
@@ -34,7 +34,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 def add_edit(parser: argparse.ArgumentParser) -> None:
     """How an edit is made."""
     add_target(parser)
-    parser.add_argument("--message", "-m", default="", help="for the tag and the release log")
+    parser.add_argument("--message", "-m", type=_message, default="", help="for the tag and the release log")
     parser.add_argument(
         "--wait", type=int, metavar="SECONDS", help="how long to wait for another publisher (default: 0)"
     )
@@ -42,9 +42,11 @@ def add_edit(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Output for programs."""
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+def _message(text: str) -> str:
+    """One line: lists of tags have one for each."""
+    if not text.isprintable():
+        raise argparse.ArgumentTypeError("must be one line of printable text")
+    return text
 
 
 def target_config(arguments: argparse.Namespace) -> Config:
@@ -64,14 +66,3 @@ def target_config(arguments: argparse.Namespace) -> Config:
     if getattr(arguments, "wait", None) is not None:
         changes["server"] = replace(config.server, wait_s=arguments.wait)
     return replace(config, **changes)
-
-
-def print_record(record: Dict[str, Any], *, as_json: bool) -> None:
-    """The line of the release log: as JSON, or in words."""
-    if as_json:
-        print(json.dumps(record))
-    elif not record.get("dry_run"):
-        known = [
-            f"{key.replace('_', ' ')} {record[key]}" for key in ("revision", "root_hash", "tag") if record.get(key)
-        ]
-        print(f"{record['action']} {record['release']}: {', '.join(known) or 'done'}")

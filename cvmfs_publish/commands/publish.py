@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cvmfs_publish.commands.options import add_edit, print_record, target_config
+from cvmfs_publish.commands.options import add_edit, target_config
+from cvmfs_publish.commands.results import print_record
 from cvmfs_publish.exits import Exit, KitError
 from cvmfs_publish.layout import TAG
 from cvmfs_publish.publishing import Publisher, Wishes

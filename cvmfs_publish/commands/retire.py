@@ -10,7 +10,8 @@ from datetime import date, datetime, timezone
 from typing import List
 
 from cvmfs_publish.backends.edits import Deprecate, Edit, RemoveVersion
-from cvmfs_publish.commands.options import add_edit, print_record, target_config
+from cvmfs_publish.commands.options import add_edit, target_config
+from cvmfs_publish.commands.results import print_record
 from cvmfs_publish.exits import Exit, KitError
 from cvmfs_publish.layout import Address, address
 from cvmfs_publish.published import Standing, list_published

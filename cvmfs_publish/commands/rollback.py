@@ -7,11 +7,11 @@ from __future__ import annotations
 import argparse
 from typing import List
 
-from cvmfs_publish.backends.seam import NotReady
 from cvmfs_publish.backends.transaction import TransactionBackend
 from cvmfs_publish.commands.current import switch
-from cvmfs_publish.commands.options import add_edit, print_record, target_config
-from cvmfs_publish.exits import Exit, KitError
+from cvmfs_publish.commands.options import add_edit, target_config
+from cvmfs_publish.commands.results import print_record
+from cvmfs_publish.exits import Exit, KitError, NotReady
 from cvmfs_publish.layout import address
 from cvmfs_publish.processes import words
 from cvmfs_publish.published import current_version, list_published, version_key

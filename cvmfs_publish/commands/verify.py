@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-from cvmfs_publish.commands.options import add_json
+from cvmfs_publish.commands.results import add_json, print_json
 from cvmfs_publish.exits import Exit, KitError
-from cvmfs_publish.mounted import examine
 from cvmfs_publish.progress import size_text
 from cvmfs_publish.repository.http import Route
-from cvmfs_publish.verifying import Proof, Wanted, prove, verdict
+from cvmfs_publish.verifying import Proof, Wanted, fail_the_outdated, prove, verdict
 
 _DIRECT = "DIRECT"
 _FEW_DAYS = 3.0
@@ -27,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--http", metavar="URL", nargs="+", help="each server's root of the repository, http://HOST/cvmfs/REPOSITORY"
     )
-    where.add_argument("--mount", metavar="PATH", help="a release's folder as this machine mounts it")
+    where.add_argument("--mount", metavar="PATH", help="a release as this machine mounts it, or a folder above")
     parser.add_argument("--repository", metavar="NAME", help="its full name, such as sw.example.org")
     parser.add_argument("--public-key", metavar="FILE", help="the repository's master key")
     parser.add_argument("--tag", metavar="TAG", help="the state of that tag (default: the newest)")
@@ -53,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     while True:
         now = wanted.now or datetime.now(timezone.utc)
         proofs = [prove(route, wanted, now) for route in _routes(arguments)]
+        fail_the_outdated(proofs)
         worst = verdict(proofs)
         if worst is None or time.monotonic() >= end_s:
             break
@@ -112,7 +111,7 @@ def _show(arguments: argparse.Namespace, wanted: Wanted, proofs: Sequence[Proof]
             "newest_revision": newest,
             "replicas": [_document(proof, newest) for proof in proofs],
         }
-        print(json.dumps(document, indent=1))
+        print_json(document)
         return
     print(f"{'server':<44} {'revision':>8} {'behind':>6} {'Age s':>6} {'days':>6} {'files':>7} {'size':>9}  verdict")
     for proof in proofs:
@@ -160,18 +159,24 @@ def _print_row(proof: Proof, newest: int) -> None:
 
 
 def _run_mount(arguments: argparse.Namespace) -> int:
-    found = examine(Path(arguments.mount).absolute(), simulate=not arguments.no_run)
+    from cvmfs_publish.mounted import Finding, examine
+
+    place = Path(arguments.mount).absolute() / arguments.path.strip("/")
+    found = examine(place, simulate=not arguments.no_run)
+    said = found.attributes.get("fqrn", arguments.repository)
+    if arguments.repository not in (None, said):
+        found.findings.append(Finding("bad", f"{said} is mounted there, not {arguments.repository}"))
     worst = None if found.good else Exit.MOUNT_BAD
     if arguments.json:
         document = {
             "schema_version": 1,
-            "mount": arguments.mount,
+            "mount": str(place),
             "exitCode": worst.code if worst else 0,
             "exitAcronym": worst.name if worst else "OK",
             "attributes": found.attributes,
             "findings": [{"verdict": one.verdict, "what": one.what, "cure": one.cure} for one in found.findings],
         }
-        print(json.dumps(document, indent=1))
+        print_json(document)
     else:
         for name, value in found.attributes.items():
             print(f"{name:<14} {value}")

@@ -7,9 +7,8 @@ import sqlite3
 import stat
 import struct
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from cvmfs_publish.exits import Exit, KitError
 from cvmfs_publish.repository.hashes import ALGORITHMS, ObjectHash, parse_hash
@@ -21,8 +20,7 @@ _CHILDREN = "SELECT name, mode, size, flags, hash, symlink FROM catalog WHERE pa
 _ALGORITHM_SHIFT, _ALGORITHM_MASK, _UNCOMPRESSED = 8, 7, 1 << 11
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """An object that holds a file, or a piece of one."""
 
     hash: ObjectHash
@@ -33,8 +31,7 @@ class Stored:
     is_compressed: bool
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """A file or link of the repository."""
 
     path: str
@@ -53,8 +50,7 @@ class Item:
         return self.link is not None or bool(self.mode & stat.S_IROTH)
 
 
-@dataclass(frozen=True)
-class Nested:
+class Nested(NamedTuple):
     """Another catalog, which lists what is below a folder."""
 
     path: str
@@ -67,7 +63,8 @@ class Catalog:
 
     def __init__(self, path: Path, what: str) -> None:
         self._what = what
-        self._db = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
+        # Several threads take turns with it.
+        self._db = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
         self._db.text_factory = lambda raw: raw.decode("utf-8", errors="surrogateescape")
         try:
             self.nested: Dict[str, Nested] = {
@@ -136,8 +133,7 @@ class Catalog:
         return KitError(Exit.OBJECTS_BAD, f"{self._what} is no readable catalog: {error}")
 
 
-@dataclass(frozen=True)
-class Tag:
+class Tag(NamedTuple):
     """A named state of the repository."""
 
     name: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, NamedTuple
 
 from cvmfs_publish.exits import Exit, KitError
 
@@ -35,8 +34,7 @@ _HASHERS: Dict[str, Callable[[], Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class ObjectHash:
+class ObjectHash(NamedTuple):
     """A hash and how it was made."""
 
     digest: str

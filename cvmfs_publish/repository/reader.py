@@ -6,12 +6,12 @@ import hashlib
 import tempfile
 import zlib
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Dict, Iterator, NamedTuple, Optional
 
 from cvmfs_publish.exits import Exit, KitError
+from cvmfs_publish.hands import work_through
 from cvmfs_publish.repository.catalogs import Catalog, Item, Nested, Stored, read_tag
 from cvmfs_publish.repository.http import Absent, Route
 from cvmfs_publish.repository.signatures import check_manifest, check_whitelist, fingerprint
@@ -20,12 +20,12 @@ from cvmfs_publish.repository.signed import Manifest, Whitelist, parse_manifest,
 _SMALL_BYTES = 1 << 16
 """Manifest, whitelist, certificate."""
 _LARGEST_CATALOG_BYTES = 1 << 31
+_MOST_KNOWN = 2_000
 _SLACK_BYTES = 1 << 16
 """What packing may add to bytes that do not pack."""
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """What a replica says of itself, its signatures found right."""
 
     manifest: Manifest
@@ -40,12 +40,15 @@ def open_state(route: Route, name: str, public_key: bytes, now: datetime) -> Sta
     age_s = _age_of(route)
     manifest = parse_manifest(manifest_text.text, "the manifest")
     whitelist_text = split_signed(_get(route, ".cvmfswhitelist"), "the whitelist")
-    check_whitelist(public_key, whitelist_text.hash_text, whitelist_text.signature)
     whitelist = parse_whitelist(whitelist_text.text, "the whitelist")
     certificate = unpacked(route, Stored(manifest.certificate, "X", _SMALL_BYTES, is_compressed=True))
     if fingerprint(certificate) not in whitelist.fingerprints:
         raise KitError(Exit.SIGNATURE_BAD, "the whitelist does not name the certificate of the manifest")
-    check_manifest(certificate, manifest_text.hash_text, manifest_text.signature)
+    checks = (
+        lambda: check_whitelist(public_key, whitelist_text.hash_text, whitelist_text.signature),
+        lambda: check_manifest(certificate, manifest_text.hash_text, manifest_text.signature),
+    )
+    work_through(iter(checks), lambda check: check(), at_once=len(checks))  # each is a program
     for what, said in (("manifest", manifest.name), ("whitelist", whitelist.name)):
         if said != name:
             raise KitError(Exit.SIGNATURE_BAD, f"the {what} is of repository {said}, not of {name}")
@@ -73,11 +76,12 @@ class Tree:
     def __init__(self, route: Route, manifest: Manifest, tag: Optional[str]) -> None:
         self._route = route
         self._scratch = tempfile.TemporaryDirectory(prefix="iod-publish-")
+        self._manifest = manifest
         self.revision = manifest.revision
         self._root, self._root_size = manifest.root, manifest.root_size_bytes
         if tag is not None:
             try:
-                self._choose(manifest, tag)
+                self._choose(tag)
             except KitError:
                 self.close()
                 raise
@@ -85,6 +89,12 @@ class Tree:
     def close(self) -> None:
         """Remove the scratch folder."""
         self._scratch.cleanup()
+
+    def prove_attachments(self) -> None:
+        """See that what hangs on the manifest besides the files is there: tags, metainfo. Raises `KitError`."""
+        for named, suffix in ((self._manifest.history, "H"), (self._manifest.metainfo, "M")):
+            if named is not None:
+                self._fetched(Stored(named, suffix, _LARGEST_CATALOG_BYTES, is_compressed=True))
 
     def items(self, path: str) -> Iterator[Item]:
         """Every file and link below a path, one catalog open at a time a level. Raises `KitError` NOT_THERE."""
@@ -113,8 +123,8 @@ class Tree:
         stored = Stored(nested.hash, "C", min(limit, _LARGEST_CATALOG_BYTES), is_compressed=True)
         return Catalog(self._fetched(stored), f"{self._route.name}: the catalog of {nested.path or '/'}")
 
-    def _choose(self, manifest: Manifest, tag: str) -> None:
-        found = None
+    def _choose(self, tag: str) -> None:
+        manifest, found = self._manifest, None
         if manifest.history is not None:
             history = self._fetched(Stored(manifest.history, "H", _LARGEST_CATALOG_BYTES, is_compressed=True))
             found = read_tag(history, tag, f"{self._route.name}: the history")
@@ -153,6 +163,27 @@ def checksum(route: Route, item: Item) -> str:
     if n_bytes != item.size_bytes:
         raise KitError(Exit.OBJECTS_BAD, f"{route.name}: {item.path} has {n_bytes} bytes, not {item.size_bytes}")
     return content.hexdigest()
+
+
+class Checksums:
+    """`checksum`, which remembers the latest ones: the versions of a simulator share most of their objects."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._known: Dict[str, str] = {}
+
+    def of(self, item: Item) -> str:
+        """sha256 of a file's content. Raises `KitError` OBJECTS_BAD."""
+        if len(item.objects) != 1:
+            return checksum(self._route, item)
+        key = f"{item.objects[0]} {item.size_bytes}"
+        found = self._known.get(key)
+        if found is None:
+            found = checksum(self._route, item)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = found
+        return found
 
 
 def unpacked(route: Route, stored: Stored) -> bytes:

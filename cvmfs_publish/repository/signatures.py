@@ -29,10 +29,18 @@ def fingerprint(certificate: bytes) -> str:
     if found is None:
         raise KitError(Exit.SIGNATURE_BAD, "the certificate object holds no certificate")
     try:
-        digest = hashlib.sha1(base64.b64decode(found[1])).hexdigest().upper()  # noqa: S324 - CVMFS's own choice
+        der = base64.b64decode(found[1])
+    except ValueError:
+        raise KitError(Exit.SIGNATURE_BAD, "the certificate object holds no certificate") from None
+    digest = _sha1(der).hex().upper()
+    return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
+
+
+def _sha1(data: bytes) -> bytes:
+    try:
+        return hashlib.sha1(data).digest()  # noqa: S324 - CVMFS's own choice
     except ValueError:
         raise refused("sha1") from None
-    return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
 
 
 def check_manifest(certificate: bytes, hash_text: bytes, signature: bytes) -> None:
@@ -43,7 +51,7 @@ def check_manifest(certificate: bytes, hash_text: bytes, signature: bytes) -> No
 
 
 def check_whitelist(public_key: bytes, hash_text: bytes, signature: bytes) -> None:
-    """Raises `KitError` SIGNATURE_BAD, TOOL_MISSING."""
+    """Raises `KitError` SIGNATURE_BAD, POLICY_REFUSES, TOOL_MISSING."""
     recover = _recovered_by_program if _has_program() else _recovered_by_library
     if recover(public_key, signature) != hash_text:
         raise KitError(Exit.SIGNATURE_BAD, "the whitelist was not signed with the key given as --public-key")
@@ -88,15 +96,11 @@ def _manifest_by_program(certificate: bytes, hash_text: bytes, signature: bytes)
         place = Path(folder)
         (place / "certificate").write_bytes(certificate)
         (place / "signature").write_bytes(signature)
-        (place / "text").write_bytes(hash_text)
-        key = _openssl("x509", "-in", str(place / "certificate"), "-noout", "-pubkey")
-        if key.code != 0:
-            return False
-        (place / "key").write_text(key.out)
-        words = ("dgst", "-sha1", "-verify", str(place / "key"), "-signature", str(place / "signature"))
-        done = _openssl(*words, str(place / "text"))
-    if done.code != 0 and _REFUSAL.search(done.err):
-        raise refused("sha1")
+        (place / "digest").write_bytes(_sha1(hash_text))
+        key = ("-certin", "-inkey", str(place / "certificate"))
+        words = ("-sigfile", str(place / "signature"), "-in", str(place / "digest"), "-pkeyopt", "digest:sha1")
+        done = _openssl("pkeyutl", "-verify", *key, *words)
+    _see_refusal(done)
     return done.code == 0
 
 
@@ -107,7 +111,13 @@ def _recovered_by_program(public_key: bytes, signature: bytes) -> bytes:
         (place / "signature").write_bytes(signature)
         words = ("pkeyutl", "-verifyrecover", "-pubin", "-inkey", str(place / "key"), "-in", str(place / "signature"))
         done = _openssl(*words)
+    _see_refusal(done)
     return done.out.encode() if done.code == 0 else b""
+
+
+def _see_refusal(done: Finished) -> None:
+    if done.code != 0 and _REFUSAL.search(done.err):
+        raise refused("sha1")
 
 
 def _has_program() -> bool:

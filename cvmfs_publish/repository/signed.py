@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Dict, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from cvmfs_publish.exits import Exit, KitError
 from cvmfs_publish.repository.hashes import ObjectHash, parse_hash
@@ -13,8 +12,7 @@ from cvmfs_publish.repository.hashes import ObjectHash, parse_hash
 _FINGERPRINT = re.compile(r"((?:[0-9A-F]{2}:){19}[0-9A-F]{2})(?:\s|\Z)")
 
 
-@dataclass(frozen=True)
-class Signed:
+class Signed(NamedTuple):
     """The parts of a signed file whose hash was found right; the signature is still to be checked."""
 
     text: str
@@ -37,8 +35,7 @@ def split_signed(content: bytes, what: str) -> Signed:
     return Signed(text.decode("utf-8", errors="replace"), hash_line, signature)
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(NamedTuple):
     """What `.cvmfspublished` says."""
 
     name: str
@@ -48,6 +45,8 @@ class Manifest:
     certificate: ObjectHash
     history: Optional[ObjectHash]
     """Of the tags; None if there are none."""
+    metainfo: Optional[ObjectHash]
+    """Of what the repository's admins say of it; None if they do not."""
     published: datetime
     ttl_s: int
 
@@ -63,6 +62,7 @@ def parse_manifest(text: str, what: str) -> Manifest:
             revision=int(values["S"]),
             certificate=parse_hash(values["X"], what),
             history=parse_hash(values["H"], what) if "H" in values else None,
+            metainfo=parse_hash(values["M"], what) if "M" in values else None,
             published=datetime.fromtimestamp(int(values.get("T", 0)), timezone.utc),
             ttl_s=int(values.get("D", 0)),
         )
@@ -70,8 +70,7 @@ def parse_manifest(text: str, what: str) -> Manifest:
         raise KitError(Exit.SIGNATURE_BAD, f"{what} lacks a field or has a wrong one ({error})") from None
 
 
-@dataclass(frozen=True)
-class Whitelist:
+class Whitelist(NamedTuple):
     """Which certificates may sign the repository, and until when."""
 
     name: str
@@ -84,12 +83,20 @@ class Whitelist:
         return (self.expires - now).total_seconds() / 86_400
 
 
+def _time(digits: str) -> datetime:
+    """Of `YYYYMMDDhhmmss`, in UTC; raises ValueError."""
+    if not (len(digits) == 14 and digits.isascii() and digits.isdigit()):
+        raise ValueError(digits)
+    year, rest = int(digits[:4]), [int(digits[at : at + 2]) for at in range(4, 14, 2)]
+    return datetime(year, rest[0], rest[1], rest[2], rest[3], rest[4], tzinfo=timezone.utc)
+
+
 def parse_whitelist(text: str, what: str) -> Whitelist:
     """From the signed text. Raises `KitError` SIGNATURE_BAD."""
     lines = text.splitlines()
     try:
         expiry = next(line[1:] for line in lines if line.startswith("E"))
-        expires = datetime.strptime(expiry, "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
+        expires = _time(expiry)
         name = next(line[1:] for line in lines if line.startswith("N"))
     except (StopIteration, ValueError):
         raise KitError(Exit.SIGNATURE_BAD, f"{what} has no name or no date of expiry") from None

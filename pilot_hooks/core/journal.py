@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
-from .files import JOURNAL
+from .files import JOURNAL, read_regular
 
 Event = Dict[str, Any]
 
@@ -56,7 +57,10 @@ def read_story(workdir: Path) -> Story:
 def note(workdir: Path, run: str, event: str, **facts: object) -> None:
     """Append an event of our own. Raises `OSError`."""
     line = json.dumps({"t": _utc_now(), "run": run, "event": event, **facts}, separators=(",", ":"))
-    with (workdir / JOURNAL).open("ab+") as journal:
+    place = workdir / JOURNAL
+    # A link or a pipe that somebody put there is not our journal.
+    handle = os.open(place, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    with os.fdopen(handle, "ab+") as journal:
         end = journal.seek(0, 2)
         journal.seek(max(0, end - 1))
         half_written = end > 0 and journal.read(1) != b"\n"
@@ -66,7 +70,7 @@ def note(workdir: Path, run: str, event: str, **facts: object) -> None:
 def _events(path: Path) -> Iterator[Event]:
     """Whole events in order; the last line may have been cut by a kill."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_regular(path).splitlines()
     except OSError:
         return
     for line in lines:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Dict, List
 
-from .files import REPORT, Document, write_document
+from .files import REPORT, Document, units_of, write_document
 from .journal import read_story
 from .start import Answer, command_of, run
 
@@ -15,12 +15,24 @@ def unregistered_places(report: Document) -> Dict[str, str]:
     """Visit -> folder of its images, for visits with a committed unit that is not registered."""
     if not report.get("catalog"):
         return {}
-    waiting = {
+    waiting = [
         unit.get("visit")
-        for unit in report.get("units", [])
+        for unit in units_of(report)
         if unit.get("state") == "committed" and not unit.get("registered")
+    ]
+    visits = report.get("visits")
+    found = [visit for visit in visits if isinstance(visit, dict)] if isinstance(visits, list) else []
+    places = [(visit.get("visit"), visit.get("place")) for visit in found]
+    return {
+        visit: place
+        for visit, place in places
+        if isinstance(visit, str) and isinstance(place, str) and visit in waiting and _is_argument(place)
     }
-    return {visit["visit"]: visit["place"] for visit in report.get("visits", []) if visit.get("visit") in waiting}
+
+
+def _is_argument(text: str) -> bool:
+    """Nothing that a command line would take for an option, or that is no argument at all."""
+    return text != "" and not text.startswith("-") and text.isprintable()
 
 
 def replay(workdir: Path, report: Document, limit_s: float) -> List[str]:
@@ -36,6 +48,8 @@ def replay(workdir: Path, report: Document, limit_s: float) -> List[str]:
     if not command:
         return ["no lsst-trf here: registration is left to the next attempt"]
     site = str(story.job.get("site_given") or report.get("site") or "local")
+    if not _is_argument(site):
+        return [f"registration is left to the next attempt: {site!r} is no site"]
     end = time.monotonic() + limit_s
     lines = []
     for visit, place in places.items():
@@ -56,6 +70,6 @@ def _outcome(answer: Answer) -> str:
 
 
 def _mark(report: Document, visit: str) -> None:
-    for unit in report["units"]:
+    for unit in units_of(report):
         if unit.get("visit") == visit and unit.get("state") == "committed":
             unit["registered"] = True

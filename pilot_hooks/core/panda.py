@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional
 
-from .files import ERROR_REPORT, MEMORY, PROGRESS, REPORT, Document, read_document
+from .files import ERROR_REPORT, MEMORY, PROGRESS, REPORT, Document, read_document, units_of
 from .journal import read_story
 from .table import LONGEST_DIAGNOSIS, TERMINATED, rows_by_code
 
@@ -28,8 +29,8 @@ class Verdict:
 def verdict(workdir: Path) -> Verdict:
     """From the reports in the work folder."""
     report, error = read_document(workdir / REPORT), read_document(workdir / ERROR_REPORT)
-    code = _whole(error.get("error_code")) or _whole(report.get("exitCode"))
-    text = str(error.get("error_diag") or report.get("exitMsg") or "") if code else ""
+    code = _code(error.get("error_code")) or _code(report.get("exitCode"))
+    text = " ".join(str(error.get("error_diag") or report.get("exitMsg") or "").split()) if code else ""
     return Verdict(
         code=code,
         text=_with_first_unit(text, report)[:LONGEST_DIAGNOSIS],
@@ -40,7 +41,7 @@ def verdict(workdir: Path) -> Verdict:
 
 def _with_first_unit(text: str, report: Document) -> str:
     """The sentence names the unit already, unless it speaks of the whole job and there is room for one."""
-    failed = [unit for unit in _units(report) if unit.get("failure") not in (None, TERMINATED)]
+    failed = [unit for unit in units_of(report) if unit.get("failure") not in (None, TERMINATED)]
     if not text or not failed or any(unit["id"] in text for unit in failed):
         return text
     more = f" [{failed[0]['id']} {failed[0]['failure']}]"
@@ -50,7 +51,7 @@ def _with_first_unit(text: str, report: Document) -> str:
 def metrics(workdir: Path) -> str:
     """`key=value` pairs for PanDA's jobMetrics, from progress and journal; empty before the job has begun."""
     progress, story = read_document(workdir / PROGRESS), read_story(workdir)
-    units = _units(read_document(workdir / REPORT))
+    units = units_of(read_document(workdir / REPORT))
     if not units and not story.units:
         return ""
     done = {unit["id"] for unit in units if unit.get("state") in ("committed", "empty")}
@@ -63,7 +64,7 @@ def metrics(workdir: Path) -> str:
     words += [
         f"{name}={progress[key]}"
         for key, name in (("progress", "progress"), ("eta_s", "etaSeconds"))
-        if isinstance(progress.get(key), (int, float))
+        if _is_number(progress.get(key))
     ]
     return " ".join(words)
 
@@ -84,8 +85,8 @@ def memory(workdir: Path) -> Dict[str, int]:
     summary = read_document(workdir / MEMORY)
     found: Dict[str, int] = {}
     for name, part, key in _PRMON:
-        value = _part(summary, part).get(key)
-        if isinstance(value, (int, float)):
+        value: Any = _part(summary, part).get(key)
+        if _is_number(value):
             found[name] = int(value)
     return found
 
@@ -96,7 +97,7 @@ def extracts(workdir: Path) -> str:
     if not report:
         return ""
     lines = [f"- {REPORT} -", str(report.get("exitMsg", ""))]
-    failed = [unit for unit in _units(report) if unit.get("state") == "failed"]
+    failed = [unit for unit in units_of(report) if unit.get("state") == "failed"]
     lines += [f"{unit['id']} {unit.get('failure')}: {unit.get('detail', '')}"[:200] for unit in failed[:5]]
     return "\n".join(lines)
 
@@ -111,14 +112,22 @@ def _part(document: Document, key: str) -> Document:
     return part if isinstance(part, dict) else {}
 
 
-def _units(report: Document) -> List[Document]:
-    units = report.get("units")
-    return [unit for unit in units if isinstance(unit, dict) and "id" in unit] if isinstance(units, list) else []
-
-
 def _n_done(report: Document) -> int:
-    return sum(unit.get("state") in ("committed", "empty") for unit in _units(report))
+    return sum(unit.get("state") in ("committed", "empty") for unit in units_of(report))
 
 
 def _whole(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _code(value: Any) -> int:
+    """An exit code; 0 for what is none."""
+    return value if 0 < _whole(value) < _NO_EXIT_CODE else 0
+
+
+def _is_number(value: Any) -> bool:
+    """A finite one: JSON as Python reads it has others."""
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+
+
+_NO_EXIT_CODE = 256

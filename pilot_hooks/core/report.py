@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Dict, List
 
-from .files import ERROR_REPORT, REPORT, Document, is_running, read_document, write_document
+from .files import ERROR_REPORT, REPORT, Document, is_running, read_document, units_of, write_document
 from .journal import Story, UnitStory, note, read_story
 from .table import TERMINATED, diagnosis, row_named
 
@@ -47,8 +47,8 @@ def rebuild(left: Document, story: Story) -> Document:
     """The report as it stands after the last event of the journal; `left` is what `lsst-trf` wrote last."""
     if story.run and left.get("run") != story.run:
         left = {}
-    units = _units(left.get("units"), story)
-    n_done = sum(unit["state"] in _DONE for unit in units)
+    units = _units(left, story)
+    n_done = sum(unit.get("state") in _DONE for unit in units)
     report: Document = {
         "schema_version": 1,
         "name": story.job.get("name", ""),
@@ -62,7 +62,7 @@ def rebuild(left: Document, story: Story) -> Document:
         "ended": story.last,
         "reconstructed": True,
         "units": units,
-        "missing": [unit["id"] for unit in units if unit["state"] not in _DONE],
+        "missing": [unit["id"] for unit in units if unit.get("state") not in _DONE],
     }
     for passing in ("progress", "eta_s"):
         report.pop(passing, None)
@@ -71,8 +71,8 @@ def rebuild(left: Document, story: Story) -> Document:
 
 def _verdict(story: Story, n_done: int, n_units: int) -> Document:
     """Exit code, its name and sentence: the journal's last word, or that it was killed."""
-    if story.end:
-        code, name = story.end.get("exitCode", 0), story.end.get("exitAcronym", "OK")
+    code, name = story.end.get("exitCode", 0), story.end.get("exitAcronym", "OK")
+    if story.end and isinstance(code, int) and isinstance(name, str):
         return {"exitCode": code, "exitAcronym": name, "exitMsg": story.end.get("exitMsg", ""), "state": _state(name)}
     row = row_named(TERMINATED)
     if story.run:
@@ -95,11 +95,9 @@ def _state(name: str) -> str:
     return "partial" if name.startswith("PARTIAL") else "failed"
 
 
-def _units(left: Any, story: Story) -> List[Document]:
+def _units(left: Document, story: Story) -> List[Document]:
     """Every unit known to report or journal, as far as it came."""
-    found: Dict[str, Document] = {
-        unit["id"]: unit for unit in (left if isinstance(left, list) else []) if isinstance(unit, dict) and "id" in unit
-    }
+    found: Dict[str, Document] = {unit["id"]: unit for unit in units_of(left)}
     for unit_id, told in story.units.items():
         if unit_id in found or _UNIT_ID.fullmatch(unit_id):
             found[unit_id] = _unit(found.get(unit_id) or _named(unit_id), told)
@@ -116,7 +114,8 @@ def _named(unit_id: str) -> Document:
 
 
 def _unit(unit: Document, told: UnitStory) -> Document:
-    unit = {"attempts": [], **unit, "state": told.state}
+    attempts = unit.get("attempts")
+    unit = {**unit, "state": told.state, "attempts": list(attempts) if isinstance(attempts, list) else []}
     for event in told.attempts[len(unit["attempts"]) :]:
         attempt = {key: event.get(key, "") for key in ("outcome", "detail")}
         unit["attempts"].append({"number": event.get("attempt", len(unit["attempts"]) + 1), **attempt})

@@ -27,13 +27,17 @@ class Answer:
 
 def command_of(workdir: Path, recorded: object = None) -> List[str]:
     """Words that start `lsst-trf`: as the journal recorded, else by `lsst-trf.sh` in the work folder; maybe none."""
-    words = recorded if isinstance(recorded, list) and all(isinstance(word, str) for word in recorded) else []
+    words = recorded if isinstance(recorded, list) and all(_is_argument(word) for word in recorded) else []
     if words and shutil.which(words[0]):
         return words
     if (workdir / TRANSFORMATION).is_file():
         return ["/bin/sh", str(workdir / TRANSFORMATION)]
     installed = shutil.which("lsst-trf")
     return [installed] if installed else []
+
+
+def _is_argument(word: object) -> bool:
+    return isinstance(word, str) and "\0" not in word
 
 
 def environment() -> Dict[str, str]:

@@ -25,7 +25,8 @@ _ALL_LOGS_BYTES = 8_000_000
 def tidy(workdir: Path, report: Document, story: Story) -> List[str]:
     """Remove scratch and shorten logs; lines to print. A job with `debug` in its spec keeps its scratch."""
     doomed = [folder for folder in workdir.glob("imsim-runtime-??????") if any(folder.glob("**/bin/lsst-trf"))]
-    if not (report.get("spec") or {}).get("debug"):
+    spec = report.get("spec")
+    if not (isinstance(spec, dict) and spec.get("debug")):
         doomed += _scratch_folders(workdir, story)
     for folder in doomed:
         if folder.is_dir():
@@ -43,7 +44,7 @@ def tidy(workdir: Path, report: Document, story: Story) -> List[str]:
 def _scratch_folders(workdir: Path, story: Story) -> List[Path]:
     """In the work folder; and where the site has scratch elsewhere, the job's own folder there, once it is nobody's."""
     folders = [workdir / SCRATCH]
-    elsewhere = Path(str(story.job.get("scratch", "")))
+    elsewhere = Path(str(story.job.get("scratch", "")).replace("\0", ""))
     if re.fullmatch(rf"lsst-trf-{os.getuid()}-[0-9a-f]{{12}}", elsewhere.name) and not is_locked(_lock_of(elsewhere)):
         folders.append(elsewhere)
     return [folder for folder in folders if folder.exists()]
@@ -55,6 +56,8 @@ def _lock_of(folder: Path) -> Path:
 
 
 def _shorten_logs(logs: Path) -> None:
+    if logs.is_symlink():  # to files that are not the job's
+        return
     files = sorted((path for path in logs.rglob("*") if path.is_file() and not path.is_symlink()), key=_age)
     room = _ALL_LOGS_BYTES
     for path in files:  # the youngest first: they tell of the end

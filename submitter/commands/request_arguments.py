@@ -6,7 +6,8 @@ import argparse
 
 from submitter.drafts import Wishes
 from submitter.prepare import Options
-from submitter.settings import BACKENDS
+from submitter.settings import BACKENDS, BackendName
+from submitter.troubles import IodError, Trouble
 
 
 def add_request_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +48,7 @@ def _add_where(where: argparse._ArgumentGroup) -> None:
     where.add_argument("--site", metavar="NAME|FILE", help="default: local")
     where.add_argument("--backend", choices=BACKENDS, metavar="NAME", help=f"one of {', '.join(BACKENDS)}")
     where.add_argument(
-        "--classic", dest="backend", action="store_const", const="panda-classic", help="classic PanDA jobs, as in 2014"
+        "--classic", action="store_true", help="classic PanDA jobs, as in 2014; with or without --backend"
     )
     where.add_argument("--queue", metavar="NAME", help="PanDA queue of the site")
     where.add_argument("--cores", type=_positive, metavar="N", help="of one job")
@@ -55,7 +56,9 @@ def _add_where(where: argparse._ArgumentGroup) -> None:
 
 
 def wishes_of(parsed: argparse.Namespace) -> Wishes:
-    """What they say of the request."""
+    """What they say of the request. Raises `IodError` if that is nothing."""
+    if parsed.job is None and not (parsed.sensors and (parsed.catalog or parsed.visits)):
+        raise IodError(Trouble.USAGE, "name a JOB file, or give --sensors with --catalog or --visits")
     return Wishes(
         catalogs=parsed.catalog,
         visits=parsed.visits,
@@ -77,7 +80,7 @@ def options_of(parsed: argparse.Namespace) -> Options:
     """What they say of where it runs."""
     return Options(
         site=parsed.site,
-        backend=parsed.backend,
+        backend=_backend(parsed),
         queue=parsed.queue,
         cores=parsed.cores,
         memory_mb=parsed.memory_mb,
@@ -85,7 +88,18 @@ def options_of(parsed: argparse.Namespace) -> Options:
     )
 
 
+_MOST_DIGITS = 18
+"""Python refuses to read numbers of thousands of digits."""
+
+
+def _backend(parsed: argparse.Namespace) -> BackendName | None:
+    if parsed.classic and parsed.backend == "local":
+        raise IodError(Trouble.USAGE, "--classic is for PanDA, and --backend says local")
+    backend: BackendName | None = "panda-classic" if parsed.classic else parsed.backend
+    return backend
+
+
 def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or not int(text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a positive whole number")
     return int(text)

@@ -12,7 +12,6 @@ from submitter.commands.names import complete_names
 from submitter.jobs import Part, State
 from submitter.screen import Screen, count, duration, iso, moment
 from submitter.state import Line
-from submitter.troubles import IodError, Trouble
 
 if TYPE_CHECKING:
     from submitter.status import JobStatus
@@ -27,37 +26,35 @@ def add_arguments(parser: ArgumentParser) -> None:
     complete_names(parser.add_argument("name", nargs="?", metavar="NAME", help="a job (default: a list of all)"))
     parser.add_argument("--watch", action="store_true", help="look again and again, until the job is over")
     parser.add_argument("--units", action="store_true", default=None, help="name all units, also of a large job")
-    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--json", action="store_true", help="one JSON document; with --watch that of the end")
 
 
 def run(client: Client, parsed: Namespace, screen: Screen) -> int:
     """The exit code: 0 whatever became of the jobs."""
-    if parsed.watch and parsed.json:
-        raise IodError(Trouble.NOT_POSSIBLE, "--watch prints more than one document: leave --json out")
-    if not parsed.watch:
-        _look(client, parsed, screen)
-        return 0
-    while _look(client, parsed, screen):
+    while _look(client, parsed, screen) and parsed.watch:
         screen.flush()
         time.sleep(_LOOK_S)
-        if screen.is_terminal:
+        if screen.is_terminal and not screen.as_json:
             screen.clear()
     return 0
 
 
 def _look(client: Client, parsed: Namespace, screen: Screen) -> bool:
-    """Show everything once; whether there is more to come."""
+    """Show everything once; whether there is more to come. Of a watch the one document is that of the end."""
     if parsed.name is None:
         notes = client.refresh()
         lines = client.jobs()
-        _show_all(lines, notes, screen)
-        return any(line.state in {"waiting", "running"} for line in lines)
+        more = any(line.state in {"waiting", "running"} for line in lines)
+        if not (more and parsed.watch and screen.as_json):
+            _show_all(lines, notes, screen)
+        return more
     status = client.status(parsed.name, name_units=parsed.units)
-    if screen.as_json:
-        screen.emit(document(status))
-    else:
+    more = not status.state.over
+    if not screen.as_json:
         show(status, screen)
-    return not status.state.over
+    elif not (more and parsed.watch):
+        screen.emit(document(status))
+    return more
 
 
 # ---------------------------------------------------------------- all jobs

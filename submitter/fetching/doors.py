@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transformation.locations import Kind, LocationInvalid, kind_of
 from transformation.model.failures import Failure, JobError
-from transformation.ports import Storage, StorageError
+from transformation.ports import Measured, MeasuringStorage, Storage, StorageError
 from transformation.wiring import storage_for
 
 
@@ -31,17 +31,24 @@ class Doors:
                 self._made[kind] = storage_for(url)
             return self._made[kind]
 
-    def get(self, url: str, path: Path) -> None:
-        """Copy a file to a path that does not exist yet. Raises `StorageError`, `JobError`."""
+    def get(self, url: str, path: Path, expected: Measured) -> Measured | None:
+        """Copy a file to a path that does not exist yet: what arrived, or None if nobody has measured it on its way.
+
+        Raises `StorageError`, `JobError`.
+        """
         server = "/".join(url.split("/", 3)[:3]) if "://" in url else ""
         if server in self._silent:
             raise self._silent[server]
         try:
-            self.storage(url).get(url, path)
+            storage = self.storage(url)
+            if isinstance(storage, MeasuringStorage):
+                return storage.get_measured(url, path, expected)
+            storage.get(url, path)
         except StorageError as error:
             if server and error.failure is Failure.STORAGE_UNREACHABLE:
                 self._silent[server] = error
             raise
+        return None
 
     def close(self) -> None:
         """Let all go."""

@@ -15,7 +15,7 @@ from submitter.fetching.doors import Doors
 from submitter.listing import RemoteFile
 from transformation.locations import redacted
 from transformation.model.failures import Failure, JobError
-from transformation.ports import StorageError
+from transformation.ports import Measured, StorageError
 from transformation.sources.checks import adler32_of
 
 PART = ".iod-part"
@@ -86,8 +86,8 @@ def _try(file: RemoteFile, part: Path, url: str, doors: Doors) -> str | None:
     """Fetch from one place; why it is not what it should be, or None. Raises `LocalTrouble`."""
     try:
         part.unlink(missing_ok=True)
-        doors.get(url, part)
-        return _difference(file, part, url)
+        arrived = doors.get(url, part, Measured(file.size_bytes, file.adler32))
+        return _difference(file, part, url, arrived or Measured(part.stat().st_size, adler32_of(part)))
     except StorageError as error:
         if error.failure in _OURS_TO_END:
             raise LocalTrouble(error.failure, error.detail) from None
@@ -99,8 +99,8 @@ def _try(file: RemoteFile, part: Path, url: str, doors: Doors) -> str | None:
         raise LocalTrouble(Failure.WORKDIR_UNUSABLE, f"{part}: {error.strerror}") from None
 
 
-def _difference(file: RemoteFile, part: Path, url: str) -> str | None:
-    size_bytes, adler32 = part.stat().st_size, adler32_of(part)
+def _difference(file: RemoteFile, part: Path, url: str, arrived: Measured) -> str | None:
+    size_bytes, adler32 = arrived
     if (size_bytes, adler32) == (file.size_bytes, file.adler32):
         return None
     part.unlink()

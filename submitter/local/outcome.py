@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from submitter.jobs import Part, State
+from transformation.model import documents
 from transformation.model.failures import Failure
 from transformation.model.report import JobReport
 
@@ -37,8 +38,8 @@ class Outcome:
 def read_report(workdir: Path) -> JobReport | None:
     """The report; None if there is none that can be read."""
     try:
-        return msgspec.json.decode((workdir / REPORT_NAME).read_bytes(), type=JobReport)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return documents.decode((workdir / REPORT_NAME).read_bytes(), JobReport)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

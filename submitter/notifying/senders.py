@@ -76,8 +76,8 @@ def _connected(mail: Mail) -> smtplib.SMTP:
     """A conversation that nobody else reads. Raises `SMTPException`, `OSError`."""
     context = ssl.create_default_context()
     if mail.security == "tls":
-        return smtplib.SMTP_SSL(mail.server, mail.port_number, timeout=_TIMEOUT_S, context=context)
-    server = smtplib.SMTP(mail.server, mail.port_number, timeout=_TIMEOUT_S)
+        return smtplib.SMTP_SSL(mail.server, mail.port_number, _own_name(), timeout=_TIMEOUT_S, context=context)
+    server = smtplib.SMTP(mail.server, mail.port_number, _own_name(), timeout=_TIMEOUT_S)
     if mail.security == "starttls":
         try:
             server.starttls(context=context)
@@ -85,6 +85,12 @@ def _connected(mail: Mail) -> smtplib.SMTP:
             server.close()
             raise
     return server
+
+
+def _own_name() -> str:
+    """What we call ourselves (RFC 5321, 4.1.1.1). `smtplib` would ask the DNS, which takes long where there is none."""
+    name = os.uname().nodename
+    return name if "." in name else "[127.0.0.1]"
 
 
 def call_webhook(notice: Notice, webhook: Webhook) -> None:

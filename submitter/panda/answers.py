@@ -5,6 +5,7 @@ States of tasks and jobs: panda-server's `JediTaskSpec` and `JobSpec`, and PanDA
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,6 +86,17 @@ def tasks_of(job: Job, answer: object) -> Iterator[tuple[int, int]]:
         digits = name.rpartition(".")[2]
         if task_id and digits.isdecimal() and name == task_name(job, int(digits)):
             yield int(digits), task_id
+
+
+def inputs_of(params: object) -> tuple[str, ...]:
+    """The pseudo-inputs in an answer to `getTaskParamsMap`: an object; of older servers its text. Raises `IodError`."""
+    try:
+        found = json.loads(params) if isinstance(params, str) else params
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise IodError(Trouble.PANDA_GARBLED, f"no parameters of a task: {str(params)[:200]}")
+    return tuple(map(str, found.get("pfnList") or ()))
 
 
 def was_taken(answer: object) -> bool:

@@ -98,7 +98,8 @@ class Client:
 
         def remember(*words: Any, **named: Any) -> Any:
             status, content = send(*words, **named)
-            self._last = status, content if isinstance(content, str) else ""
+            text = content.decode("utf-8", "replace") if isinstance(content, bytes) else str(content)
+            self._last = status, text
             return status, content
 
         RealClient._HttpClient._send = remember  # noqa: SLF001
@@ -123,7 +124,7 @@ class Client:
         if http_status != _OK:
             kind = _HTTP_TROUBLES.get(http_status, "unreachable" if http_status >= 500 else "refused")
             return {"trouble": kind, "detail": f"HTTP {http_status}: {' '.join(text.split())[:300]}"}
-        return {"status": status, "output": output}
+        return {"status": status, "output": _words_in(text) if status != _OK and output is None else output}
 
     def _function(self, call: str) -> Callable[..., Any]:
         if call == LOGIN:
@@ -165,6 +166,15 @@ class Client:
     def _fields(self, job: Any) -> dict[str, Any]:
         values = {name: getattr(job, name) for name in self._job_class._attributes}  # noqa: SLF001
         return {name: None if value == "NULL" else value for name, value in values.items()}
+
+
+def _words_in(text: str) -> str | None:
+    """Why the server refused; the client keeps it to itself."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    return str(document.get("message") or "")[:300] or None if isinstance(document, dict) else None
 
 
 def _say_yes(_prompt: object = "") -> str:

@@ -26,6 +26,7 @@ _LOGIN_S = 1_200.0
 """The server gives up earlier."""
 _STARTING_S = 60.0
 _GLANCE_S = 20.0
+_BLOCK_BYTES = 1 << 20
 _ROWS = {
     "login": Trouble.CREDENTIAL_MISSING,
     "denied": Trouble.PANDA_DENIED,
@@ -69,6 +70,8 @@ class Gateway:
         self._folders = folders
         self._process: _Process | None = None
         self._started = False
+        self._unread = b""
+        """What the child has said beyond the line that was read last."""
 
     def ask(self, call: str, **arguments: object) -> Any:
         """What the client's function of that name returns beside its status 0. Raises `IodError`."""
@@ -94,7 +97,7 @@ class Gateway:
     def close(self) -> None:
         """End the child."""
         if (process := self._process) is not None:
-            self._process = None
+            self._process, self._unread = None, b""
             process.kill()
             process.wait()
             release(process.pid)
@@ -130,16 +133,22 @@ class Gateway:
         """The last line of an answer. Raises `TimeoutError`, `EOFError`."""
         end = time.monotonic() + timeout_s
         while True:
-            # A line is written in one go: when it begins, the rest is on its way.
-            if not select.select([stream], [], [], max(0.0, end - time.monotonic()))[0]:
-                raise TimeoutError
-            line = stream.readline()
-            if not line.endswith(b"\n"):
-                raise EOFError
-            document: dict[str, Any] = msgspec.json.decode(line)
+            document: dict[str, Any] = msgspec.json.decode(self._line(stream, end))
             if "say" not in document:
                 return document
             tell(str(document["say"]))
+
+    def _line(self, stream: IO[bytes], end: float) -> bytes:
+        """The next line. Read by hand: what a buffer holds already, `select` does not see."""
+        while b"\n" not in self._unread:
+            if not select.select([stream], [], [], max(0.0, end - time.monotonic()))[0]:
+                raise TimeoutError
+            block = os.read(stream.fileno(), _BLOCK_BYTES)
+            if not block:
+                raise EOFError
+            self._unread += block
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
 
     def _ensure(self) -> _Process:
         if self._process is None:

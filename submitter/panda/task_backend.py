@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
 from submitter.backends import UnitState
 from submitter.jobs import Job, Part, State
-from submitter.panda.answers import JobFacts, latest, state_of_task, task_id_of, tasks_of, was_taken
+from submitter.panda.answers import JobFacts, inputs_of, latest, state_of_task, task_id_of, tasks_of, was_taken
 from submitter.panda.backend import PandaBackend, shortened
 from submitter.panda.tasks import TaskDraft, draft_tasks, task_params
 from submitter.troubles import IodError, Trouble
@@ -22,6 +23,12 @@ _CLOCKS_DIFFER_S = 86_400.0
 _LONGEST_WORD = 120_000
 """Characters of base64 that a command line takes."""
 _BY_PANDA = "PanDA says that the task is"
+_NOT_FOUND = "not found"
+"""In the words of the server for a task that it has taken, but JEDI has not picked up yet: some seconds."""
+_PICKED_UP_S = 120.0
+_COMMAND_S = 600.0
+"""JEDI does what it is told after "a few minutes"; until then it shows the old end of a task that is to be retried."""
+_LOOK_S = 2.0
 
 
 class TaskBackend(PandaBackend):
@@ -50,13 +57,14 @@ class TaskBackend(PandaBackend):
 
     def kill(self, job: Job) -> None:
         """See `Backend.kill`: registered at the server, which takes a few minutes."""
+        if not self.store.parts(job.id):
+            # An answer that was lost may hide a task; of a server that is away nobody can know.
+            with suppress(IodError):
+                self.find(job)
         self.store.ask_to_kill(job.id)
         for part in self.store.parts(job.id):
             if part.kill_asked and part.remote_id and not part.state.over:
-                answer = self.gateway(job).ask("killTask", jediTaskID=part.remote_id)
-                if not was_taken(answer) and not self._renewed(job, part).state.over:
-                    detail = f"task {part.remote_id} was not ended: {answer[1]}"
-                    raise IodError(Trouble.PANDA_REFUSED, detail)
+                self._kill(job, part)
         self.store.end_killed_parts(job.id)
 
     def rerun(self, job: Job, *, failed_only: bool) -> None:
@@ -65,7 +73,8 @@ class TaskBackend(PandaBackend):
         if any(not part.state.over for part in parts):
             raise IodError(Trouble.NOT_POSSIBLE, f"{job.name} is {job.state}")
         again = [part for part in parts if part.state in {State.FAILED, State.PARTIAL} and self._retried(job, part)]
-        self.store.revive_parts(job.id, again)
+        believed_s = time.time() + _COMMAND_S
+        self.store.revive_parts(job.id, [replace(part, not_before_s=believed_s) for part in again])
         taken = {unit for part in again for unit in self.units_of(job, part.selects)}
         states = {unit.id: unit.state for unit in self.units(job, parts).values()}
         done = self.done_units(job) | taken
@@ -92,8 +101,7 @@ class TaskBackend(PandaBackend):
         numbers = {part.number for part in self.store.parts(job.id)}
         for number, task in tasks_of(job, answer):
             if number not in numbers:
-                params = json.loads(self.gateway(job).ask("getTaskParamsMap", jediTaskID=task))
-                selects = tuple(params.get("pfnList", ()))
+                selects = inputs_of(self.gateway(job).ask("getTaskParamsMap", jediTaskID=task))
                 self.note_parts(job, [Part(job_id=job.id, number=number, selects=selects, remote_id=task, attempt=1)])
 
     def units(self, job: Job, parts: Sequence[Part]) -> dict[str, UnitState]:
@@ -126,11 +134,28 @@ class TaskBackend(PandaBackend):
         part = Part(job_id=job.id, number=number, selects=draft.selects, remote_id=task_id, attempt=1)
         self.note_parts(job, [part])
 
+    def _kill(self, job: Job, part: Part) -> None:
+        end = time.monotonic() + _PICKED_UP_S
+        while True:
+            answer = self.gateway(job).ask("killTask", jediTaskID=part.remote_id)
+            if was_taken(answer) or self._renewed(job, part).state.over:
+                return
+            if _NOT_FOUND not in str(answer) or time.monotonic() > end:
+                raise IodError(Trouble.PANDA_REFUSED, f"task {part.remote_id} was not ended: {answer[1]}")
+            time.sleep(_LOOK_S)
+
     def _renewed(self, job: Job, part: Part) -> Part:
-        status = self.gateway(job).glance("getTaskStatus", jediTaskID=part.remote_id)
+        try:
+            status = self.gateway(job).glance("getTaskStatus", jediTaskID=part.remote_id)
+        except IodError as error:
+            if error.row is not Trouble.PANDA_REFUSED or _NOT_FOUND not in error.detail:
+                raise
+            return part
         state = state_of_task(status)
         if not state.over:
-            return replace(part, state=state)
+            return replace(part, state=state, not_before_s=0.0)
+        if state is not State.DONE and time.time() < part.not_before_s:
+            return replace(part, state=State.WAITING)
         message = "" if state is State.DONE else f"{_BY_PANDA} {status}"
         return self.over(job, part, state, message)
 

@@ -24,6 +24,8 @@ LONGEST_SPEC = 60_000
 ATTEMPTS = 3
 _LONGEST_TASK_NAME = 120
 _SECONDS_PER_HOUR = 3600
+_REQUEST_NUMBERS = 1_000_000_000
+"""JEDI's tables hold nine digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +86,7 @@ def task_params(job: Job, draft: TaskDraft, number: int, place: Place, settings:
         "taskType": settings.task_type,
         "processingType": "imsim",
         "taskPriority": settings.priority,
-        # The server lists tasks by this number, one for each.
-        "reqID": instance_of(job.name) if number == 1 else instance_of(job.name) * 1000 + number,
+        "reqID": request_number(job, number),
         "architecture": "",
         "transUses": "",
         "transHome": None,
@@ -143,6 +144,12 @@ def task_name(job: Job, number: int) -> str:
     """`imsim.<instance>.<task>.<user>.<tag>`, the tag being the job's name and the task's number within it."""
     name = f"imsim.{instance_of(job.name)}.{job.task}.{job.user}.{job.name}.{number:03d}"
     return name if len(name) <= _LONGEST_TASK_NAME else f"imsim.{job.user[:20]}.{job.name[-80:]}.{number:03d}"
+
+
+def request_number(job: Job, number: int) -> int:
+    """PROCESSINSTANCE for the first task. The server lists tasks by it, so others have their own, of nine digits."""
+    instance = instance_of(job.name)
+    return instance if number == 1 else (instance * 1000 + number) % _REQUEST_NUMBERS
 
 
 def dataset_name(job: Job) -> str:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cache
 
 from tests.chaos.checks import Findings, check_attempt, check_end
 from tests.chaos.faults import FAULTS, Fault, Steps
@@ -38,6 +37,11 @@ class Result:
     findings: Findings = field(default_factory=Findings)
     wall_s: float = 0.0
 
+    @property
+    def failed(self) -> bool:
+        """Whether anything at all is wrong."""
+        return bool(self.findings.lost or self.findings.wrong or self.findings.unbounded)
+
 
 def run_case(seed: int, services: Services) -> Result:
     """Run the case of that seed."""
@@ -48,8 +52,8 @@ def run_case(seed: int, services: Services) -> Result:
     world = World(
         services,
         draw,
-        root="root" in needs or (draw.random() < 0.4 and services.xrootd is not None),
-        rucio="rucio" in needs or ("sqlite" not in needs and draw.random() < 0.1 and services.rucio is not None),
+        root="root" in needs or (draw.random() < 0.4 and "root" not in services.lacking),
+        rucio="rucio" in needs or ("sqlite" not in needs and draw.random() < 0.1 and "rucio" not in services.lacking),
         remote_catalog="remote catalog" in needs or draw.random() < 0.1,
     )
     result = Result(
@@ -76,24 +80,12 @@ class _Ending:
 
 def _draw_faults(seed: int, draw: random.Random, services: Services) -> tuple[Fault, ...]:
     """One or two; the first goes through all that can be had here with the seed."""
-    possible = _possible(services)
+    possible = tuple(fault for fault in FAULTS if not fault.needs & services.lacking)
     first = possible[seed % len(possible)]
     if draw.random() < 0.5:
         return (first,)
     fitting = [one for one in possible if one is not first and not _exclude(one, first)]
     return (first, draw.choice(fitting))
-
-
-@cache
-def _possible(services: Services) -> tuple[Fault, ...]:
-    lacking = set()
-    for need, found in (
-        ("root", services.xrootd), ("rucio", services.rucio), ("disk", services.disk and services.store_disk),
-        ("clock", services.clock),
-    ):  # fmt: skip
-        if found is None:
-            lacking.add(need)
-    return tuple(fault for fault in FAULTS if not fault.needs & lacking)
 
 
 def _exclude(one: Fault, other: Fault) -> bool:

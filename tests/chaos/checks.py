@@ -52,6 +52,9 @@ def check_attempt(
     try:
         report = attempt.report
     except (OSError, ValueError) as error:
+        full = any(fault.kind == "disk exhaustion" for fault in faults)
+        if full and attempt.exit_code == Failure.DISK_FULL.code:
+            return  # the disk was full before it could take the first report
         findings.wrong.append(f"no report: {error}; {errors[-200:]}")
         return
     _check_code(attempt, report, faults, findings, errors)

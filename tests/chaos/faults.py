@@ -280,14 +280,12 @@ def _two_at_once(world: World) -> Steps:
 
 def _clock_jump(world: World) -> Steps:
     clock = world.folder / "clock"
-    clock.write_text("+0\n")
-    world.environment = {
-        "LD_PRELOAD": str(world.services.clock), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
+    clock.write_text("0\n")
+    world.environment = {"LD_PRELOAD": str(world.services.clock), "CHAOS_CLOCK": str(clock)}
     try:
         yield
-        clock.write_text(world.draw.choice(["-3h\n", "+3h\n", "-400d\n", "+90s\n"]))
+        hour_s = 3600
+        clock.write_text(f"{world.draw.choice([-3 * hour_s, 3 * hour_s, -400 * 24 * hour_s, 90])}\n")
         yield
     finally:
         world.environment = {}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 import subprocess
 import tempfile
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,8 +20,8 @@ from typing import Any, Self
 
 from tests.servers.faulty_proxy import FaultyProxy
 from tests.servers.proxy import Proxy
-from tests.servers.rucio_server import NotInstalled, RucioServer
-from tests.servers.software import faketime, have_xrootd
+from tests.servers.rucio_server import NotInstalled, RucioServer, venv_python
+from tests.servers.software import have_xrootd
 from tests.servers.xrootd_server import Options, XRootDServer
 from tests.whole_job.doctor_image import header_length
 
@@ -92,6 +93,15 @@ class Services:
         subprocess.run(["rm", "-rf", str(self.folder)], check=False)
 
     @cached_property
+    def lacking(self) -> frozenset[str]:
+        """What cannot be had here; nothing is started for the answer."""
+        have = {
+            "root": have_xrootd(), "rucio": _have_rucio(), "clock": self.clock is not None,
+            "disk": self.disk is not None and self.store_disk is not None,
+        }  # fmt: skip
+        return frozenset(name for name, here in have.items() if not here)
+
+    @cached_property
     def disk(self) -> Path | None:
         """A small disk for work folders; None where nothing can be mounted."""
         return self._mount("disk")
@@ -113,7 +123,7 @@ class Services:
     @cached_property
     def xrootd(self) -> XRootDServer | None:
         """A server of our own, to be killed and filled; None if it cannot be installed."""
-        if not have_xrootd():
+        if "root" in self.lacking:
             return None
         server = XRootDServer(Options(capacity_mb=_STORE_MB if self.disk else None)).start()
         self._stack.callback(server.close)
@@ -128,23 +138,18 @@ class Services:
     @cached_property
     def rucio(self) -> RucioServer | None:
         """A Rucio server; None if it cannot be installed."""
+        if "rucio" in self.lacking:
+            return None
         server = RucioServer()
         self._stack.callback(server.remove)
-        with suppress(NotInstalled):
-            server.build()
-            server.start()
-            server.set_up()
-            if self.xrootd is not None:
-                server.add_rse(
-                    REMOTE_RSE,
-                    scheme="root",
-                    hostname="localhost",
-                    port=self.line.port,
-                    prefix="//store",
-                    kind="xrootd",
-                )
-            return server
-        return None
+        server.build()
+        server.start()
+        server.set_up()
+        if self.xrootd is not None:
+            server.add_rse(
+                REMOTE_RSE, scheme="root", hostname="localhost", port=self.line.port, prefix="//store", kind="xrootd"
+            )
+        return server
 
     @cached_property
     def rucio_line(self) -> FaultyProxy:
@@ -172,8 +177,19 @@ class Services:
 
     @cached_property
     def clock(self) -> Path | None:
-        """The library that changes a process' clock; None if it cannot be had."""
-        return faketime()
+        """The library that lends a process another wall clock, see `clock.c`; None if there is no compiler."""
+        library = self.folder / "clock.so"
+        words = ["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(Path(__file__).with_name("clock.c")), "-ldl"]
+        made = shutil.which("cc") and subprocess.run(words, capture_output=True).returncode == 0
+        return library if made else None
+
+
+def _have_rucio() -> bool:
+    try:
+        venv_python()
+    except NotInstalled:
+        return False
+    return True
 
 
 def pixels(image: Path) -> str:

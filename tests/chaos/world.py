@@ -35,7 +35,7 @@ name = "chaos"
 max_idle_hours = 0.002
 look_s = 1.0
 [catalog]
-patience_s = 2.0
+patience_s = 6.0
 """
 _RUCIO = """\
 kind = "rucio"
@@ -45,7 +45,7 @@ account = "{account}"
 username = "{username}"
 secret = "env:RUCIO_JOB_PASSWORD"
 rse = "{rse}"
-timeout_s = 2.0
+timeout_s = 6.0
 """
 JOB = "run-00019"
 MEMORY_MB = 1200
@@ -201,6 +201,7 @@ class World:
                 [COMMAND, *words, "--workdir", str(workdir), "--cores", "2", "--memory-mb", str(MEMORY_MB)],
                 cwd=self.folder,
                 env={**os.environ, **IMPATIENT, "RUCIO_JOB_PASSWORD": PASSWORD, "IOD_RELEASES": self._releases(),
+                     "PYTHONFAULTHANDLER": "1",  # should it ever die of a signal, it says where
                      **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

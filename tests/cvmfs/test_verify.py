@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from cvmfs_publish.cli import main
+from cvmfs_publish.manifest import write_release
 from cvmfs_publish.repository.http import Route
 from cvmfs_publish.repository.reader import Tree, checksum, open_state
 from tests.cvmfs.replica import NAME, NOW, LyingProxy, Replica, unpack
@@ -113,7 +114,7 @@ def test_a_sample_is_fewer_files_and_always_the_same(verify: Verify, replica: Re
         code, document = verify("--sample", "30")
         assert code == 0
         assert 5 < only(document)["files"] < 40
-        runs.append(sorted(replica.asked))
+        runs.append(set(replica.asked))
     assert runs[0] == runs[1]
 
 
@@ -211,7 +212,7 @@ def test_a_swapped_object_is_found(verify: Verify, replica: Replica, pristine: P
     assert "damaged" in only(document)["problem"]
 
 
-@pytest.mark.parametrize("kind", ["", "P", "C"])
+@pytest.mark.parametrize("kind", ["", "P", "C", "H", "M"])
 def test_a_missing_object_is_found_although_the_revision_is_the_newest(
     verify: Verify, replica: Replica, pristine: Path, kind: str
 ) -> None:
@@ -250,6 +251,22 @@ def test_a_stale_replica_beside_a_good_one(verify: Verify, replica: Replica, tmp
     assert (good["exitCode"], good["revisions_behind"]) == (0, 0)
     assert (old["exitCode"], old["revision"], old["revisions_behind"]) == (NOT_THERE, 2, 1)
     assert old["last_snapshot"]
+
+
+def test_an_old_replica_proves_nothing_of_what_is_new(verify: Verify, replica: Replica, tmp_path: Path) -> None:
+    """All it has is sound; only beside the newer one it shows that it lacks something."""
+    stale = Replica(unpack(tmp_path))
+    shutil.copy(stale.root / "extra/cvmfspublished.rev2", stale.root / "cvmfs" / NAME / MANIFEST)
+    try:
+        alone, _ = verify(urls=(stale.url,))
+        code, document = verify(urls=(stale.url, replica.url))
+        same, _ = verify("--path", "/lsst/phosim/3.3.2", urls=(stale.url, replica.url))
+    finally:
+        stale.close()
+    assert (alone, code, same) == (0, NOT_THERE, 0)
+    old, good = document["replicas"]
+    assert (old["exitAcronym"], good["exitAcronym"]) == ("NOT_THERE", "OK")
+    assert "revision 2, with other content than revision 3" in old["problem"]
 
 
 def test_waiting_ends_when_all_is_there(verify: Verify, replica: Replica) -> None:
@@ -323,7 +340,7 @@ def test_a_policy_without_sha1_has_its_own_words(
     program = tmp_path / "openssl"
     real = shutil.which("openssl")
     refusal = "echo '40:error:03000098:digital envelope routines:do_sigver_init:invalid digest' >&2; exit 1"
-    program.write_text(f'#!/bin/sh\ncase $1 in dgst) {refusal};; esac\nexec {real} "$@"\n')
+    program.write_text(f'#!/bin/sh\ncase $* in *sha1*) {refusal};; esac\nexec {real} "$@"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     code, document = verify()
@@ -371,6 +388,21 @@ def test_a_release_in_a_folder(tiny_release: Path, capsys: pytest.CaptureFixture
     assert main(["verify", "--mount", str(tiny_release), "--json"]) == 0
     verdicts = [one["verdict"] for one in json.loads(capsys.readouterr().out)["findings"]]
     assert verdicts == ["note", "ok", "ok", "ok"]
+
+
+def test_every_release_below_a_mount(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {"simulator": "toy", "kind": "data", "licence": "CC0-1.0"}
+    for version in ("1.0", "1.1"):
+        tree = tmp_path / f"lsst/toy/{version}/toy-{version}"
+        tree.mkdir(parents=True)
+        (tree / "numbers").write_text("1 2 3\n")
+        write_release(tree, {**facts, "name": tree.name, "version": version})
+    (tree / "numbers").write_text("4 5 6\n")
+    assert main(["verify", "--mount", str(tmp_path), "--path", "/lsst"]) == MOUNT_BAD
+    said = capsys.readouterr().out
+    assert "ok    toy-1.0: 1 files are those of release.json" in said
+    assert "bad   toy-1.1: numbers is not what release.json says" in said
+    assert main(["verify", "--mount", str(tmp_path / "lsst/toy/1.0")]) == 0
 
 
 def test_a_release_with_a_changed_file(tiny_release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

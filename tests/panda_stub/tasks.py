@@ -53,6 +53,10 @@ class Server:
 
     def __init__(self) -> None:
         self.tasks: dict[int, StubTask] = {}
+        self.lags = False
+        """JEDI looks at new tasks and commands only when it catches up, as the real one does after some seconds."""
+        self._unseen: set[int] = set()
+        self._to_retry: set[int] = set()
         self.jobs: dict[int, StubJob] = {}
         self._lock = threading.RLock()
         self._next_job = 1_000
@@ -72,21 +76,23 @@ class Server:
                     return answer(True, f"reactivation accepted. jediTaskID={task.id} (currently in {task.status})", 3)
             task = StubTask(id=len(self.tasks) + 1, params=params)
             self.tasks[task.id] = task
+            if self.lags:
+                self._unseen.add(task.id)
             return answer(True, f"succeeded. new jediTaskID={task.id}", task.id)
 
     def task_status(self, task_id: int) -> dict[str, Any]:
         """`task/get_status`."""
-        task = self.tasks.get(task_id)
+        task = self._seen(task_id)
         return answer(False, "Task not found") if task is None else answer(True, data=task.status)
 
     def task_parameters(self, task_id: int) -> dict[str, Any]:
         """`task/get_task_parameters`."""
-        return answer(True, data=json.dumps(self.tasks[task_id].params))
+        return answer(True, data=self.tasks[task_id].params)
 
     def command(self, task_id: int, word: str) -> dict[str, Any]:
         """`sendCommandTaskPanda`: which states take which command, and the server's words."""
         with self._lock:
-            task = self.tasks.get(task_id)
+            task = self._seen(task_id)
             if task is None:
                 return answer(False, f"jediTaskID={task_id} not found", 2)
             if (word == "kill") == (task.status in _ENDED) and (word == "kill" or task.status not in _RETRIED):
@@ -98,10 +104,23 @@ class Server:
                     if job.status not in {"finished", "failed"}:
                         job.fields["jobStatus"] = "cancelled"
             else:
+                self._to_retry.add(task_id)
+                if not self.lags:
+                    self.catch_up()
+            return answer(True, f"command={word} is registered. will be executed in a few minutes", 0)
+
+    def catch_up(self) -> None:
+        """JEDI picks up new tasks and carries out commands."""
+        with self._lock:
+            self._unseen.clear()
+            for task in map(self.tasks.__getitem__, self._to_retry):
                 task.status = "ready"
                 task.attempts = dict.fromkeys(task.attempts, 0)
                 task.final.clear()
-            return answer(True, f"command={word} is registered. will be executed in a few minutes", 0)
+            self._to_retry.clear()
+
+    def _seen(self, task_id: int) -> StubTask | None:
+        return None if task_id in self._unseen else self.tasks.get(task_id)
 
     def job_descriptions(self, task_id: int) -> dict[str, Any]:
         """`task/get_job_descriptions`."""

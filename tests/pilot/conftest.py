@@ -1,9 +1,9 @@
-"""Starts the pilots of all collected tests at once; each test waits for its own."""
+"""Starts the pilots of all collected tests, one soon after the other; each test waits for its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import threading
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -40,15 +40,26 @@ def fleet(bed: Bed, request: pytest.FixtureRequest) -> Iterator[dict[str, Pilot]
         for item in request.session.items
         if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "pilot" in item.callspec.params
     }
-    pilots: dict[str, Pilot] = {}
+    pilots = {name: SCENARIOS[name](bed, name) for name in SCENARIOS if name in wanted}
+    over = threading.Event()
+    starter = threading.Thread(target=_start_in_turn, args=(list(pilots.values()), over))
+    starter.start()
     try:
-        for name in SCENARIOS:
-            if name in wanted:
-                pilots[name] = SCENARIOS[name](bed, name).start()
         yield pilots
     finally:
+        over.set()
+        starter.join()
         for pilot in pilots.values():
             pilot.end()
+
+
+def _start_in_turn(pilots: Sequence[Pilot], over: threading.Event) -> None:
+    """To start takes a pilot seconds of CPU time: all at once would be slow to obey, as no pilot on the grid is."""
+    for pilot in pilots:
+        if over.is_set():
+            return
+        pilot.start()
+        pilot.let_others_start(over)
 
 
 @pytest.fixture
@@ -56,9 +67,3 @@ def pilot(fleet: dict[str, Pilot], request: pytest.FixtureRequest) -> Pilot:
     """The pilot of the scenario that the test is parametrized with."""
     name: str = request.param
     return fleet[name]
-
-
-@pytest.fixture(scope="session")
-def hooks() -> Path:
-    """The folder of our package."""
-    return Path(__file__).parents[2] / "pilot_hooks"

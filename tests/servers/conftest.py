@@ -1,4 +1,4 @@
-"""XRootD servers for tests."""
+"""Servers for tests, and clients with short time limits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,23 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.servers.fetch_fixtures import client, fresh, web_server
+from tests.servers.http_doors import http_door, large, open_http, small
 from tests.servers.software import XROOTD, have_xrootd
+from tests.servers.xrootd_clients import open_xrootd
 from tests.servers.xrootd_server import Options, XRootDServer
+
+__all__ = [
+    "StartXRootD",
+    "client",
+    "fresh",
+    "http_door",
+    "large",
+    "open_http",
+    "open_xrootd",
+    "small",
+    "web_server",
+]
 
 StartXRootD = Callable[..., XRootDServer]
 

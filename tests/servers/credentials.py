@@ -6,6 +6,7 @@ import base64
 import ctypes
 import json
 import os
+import ssl
 import subprocess
 import time
 from itertools import count
@@ -122,3 +123,20 @@ def _plain_signature(der: bytes) -> bytes:
     r_bytes = der[3]
     r, s = der[4 : 4 + r_bytes], der[6 + r_bytes :]
     return b"".join(number.lstrip(b"\0").rjust(32, b"\0") for number in (r, s))
+
+
+def tls_context(authority: Authority) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.server_certificate, authority.server_key)
+    return context
+
+
+def user_certificate(authority: Authority, folder: Path, *, days: int) -> str:
+    """Certificate and key of `imsim`, in one file as a proxy is."""
+    key, request, certificate = (folder / f"user.{kind}" for kind in ("key", "csr", "pem"))
+    new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=imsim"]
+    ca_key = authority.server_key.with_name("ca.key")
+    sign = ["x509", "-req", "-in", request, "-CA", authority.ca_file, "-CAkey", ca_key, "-CAcreateserial"]
+    for words in ([*new, "-keyout", key, "-out", request], [*sign, "-days", str(days), "-out", certificate]):
+        subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+    return certificate.read_text() + key.read_text()

@@ -19,7 +19,6 @@ ADLER32 = f"{zlib.adler32(CONTENT):08x}"
 ANYTHING = Expected(limit_bytes=10_000_000)
 PINNED = Expected(size_bytes=len(CONTENT), adler32=ADLER32, limit_bytes=10_000_000)
 UNHURRIED = Limits(silence_s=60.0)
-HURRIED = Limits(connect_s=5.0, silence_s=0.3, base_s=0.5, slowest_bytes_per_s=1_000_000.0)
 
 
 class Client:

@@ -6,10 +6,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
 XROOTD = ("xrootd-server", "xrootd-client", "xrootd-server-plugins", "openssl", "xrootd-scitokens-plugins")
-_FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 
 
 def have_xrootd() -> bool:
@@ -17,13 +15,6 @@ def have_xrootd() -> bool:
     if not all(map(shutil.which, ("xrootd", "xrdsssadmin", "openssl"))):
         _install(XROOTD)
     return shutil.which("xrootd") is not None
-
-
-def faketime() -> Path | None:
-    """The library that lends a process another clock; None if it cannot be had."""
-    if not _FAKETIME.exists():
-        _install(["libfaketime"])
-    return _FAKETIME if _FAKETIME.exists() else None
 
 
 def _install(packages: Sequence[str]) -> None:

@@ -13,9 +13,8 @@ import pytest
 
 from tests.servers.conftest import StartXRootD
 from tests.servers.credentials import has_scitokens
-from tests.servers.test_xrootd_faults import IMPATIENT
 from tests.servers.test_xrootd_jobs import RemoteBench, check_done
-from tests.servers.xrootd_server import SSS_USER, XRootDServer
+from tests.servers.xrootd_server import IMPATIENT, SSS_USER, XRootDServer
 from tests.unit.test_credentials import proxy_pem
 from tests.whole_job.bench import Bench
 from transformation.model.failures import Failure

@@ -99,13 +99,19 @@ def test_a_catalog_that_computes_the_places_that_we_write(
     assert "is deterministic and names files as jobs write them" in found["found"]
 
 
-@pytest.mark.parametrize("more", ["", 'scope = "other"'], ids=["user.USER", "other"])
-def test_a_catalog_that_computes_other_places(
-    bench: Bench, rucio_server: RucioServer, identity_rse: str, more: str
-) -> None:
-    text = rucio(rucio_server, identity_rse, base="/store/imsim", more=more)
+def test_a_catalog_that_computes_other_places(bench: Bench, rucio_server: RucioServer, identity_rse: str) -> None:
+    text = rucio(rucio_server, identity_rse, base="/store/imsim")
     found = check(bench, text, "catalog", code=37, RUCIO_TEST_PASSWORD=PASSWORD)
     assert found["facts"]["failure"] == "REGISTRATION_CONFLICT"
+
+
+def test_the_element_of_an_endpoint_is_asked_where_no_base_is_named(
+    bench: Bench, rucio_server: RucioServer, identity_rse: str
+) -> None:
+    text = rucio(rucio_server, RSE, base="/x").replace('bases = ["/x"]', "")
+    text += f'[[storage.endpoints]]\nurl = "/store/imsim"\nrse = "{identity_rse}"\n'
+    found = check(bench, text, "catalog", code=37, RUCIO_TEST_PASSWORD=PASSWORD)
+    assert f"{identity_rse} is deterministic, and would look for /store/imsim/" in found["found"]
 
 
 def test_a_catalog_without_a_protocol_for_our_storage(bench: Bench, rucio_server: RucioServer) -> None:

@@ -76,6 +76,22 @@ def test_killed_at_any_moment_and_run_again(plain_xrootd: XRootDServer, tmp_path
     assert run(tmp_path / "home", "fetch", NAME, "--to", str(tmp_path / "to"))["kept"] == len(contents)
 
 
+def test_what_the_server_holds_wrong_is_not_taken(start_xrootd: StartXRootD, tmp_path: Path) -> None:
+    server = start_xrootd()
+    contents = lay_out(f"{server.root_url}/one", tmp_path / "sources", n_files=4)
+    remember(tmp_path / "home", job_at(f"{server.root_url}/one"))
+    changed, cut, lost, *good = contents
+    stands = {path: next(server.store.rglob(path.partition("/")[2])) for path in contents}
+    stands[changed].write_bytes(bytes(len(contents[changed])))
+    stands[cut].write_bytes(contents[cut][:-1])
+    stands[lost].unlink()
+    report = run(tmp_path / "home", "fetch", NAME, "--to", str(tmp_path / "to"), code=105)
+    assert {file["name"] for file in report["files"] if file["state"] == "failed"} == {
+        path.partition("/")[2] for path in (changed, cut, lost)
+    }
+    assert held(tmp_path / "to") == {path: contents[path] for path in good}
+
+
 def test_from_the_other_door(start_xrootd: StartXRootD, tmp_path: Path) -> None:
     server = start_xrootd(http=True)
     contents = lay_out(f"{server.root_url}/one", tmp_path / "sources")

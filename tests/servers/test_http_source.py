@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import os
 import socket
-import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.servers.catalog_server import CatalogServer, bomb, catalog_server
-from tests.servers.fetch_client import ADLER32, ANYTHING, CONTENT, HURRIED, PINNED, UNHURRIED, Client
+from tests.servers.catalog_server import CatalogServer
+from tests.servers.fetch_client import ADLER32, ANYTHING, CONTENT, PINNED, Client
 from transformation.model.failures import Failure
-from transformation.ports import Expected, Retry, SourceError
+from transformation.ports import Expected, Retry
+from transformation.storage.http_client import Limits
 
 HALF = len(CONTENT) // 2
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[CatalogServer]:
-    with catalog_server() as one:
-        yield one
-
-
-@pytest.fixture
-def fresh(server: CatalogServer) -> CatalogServer:
-    server.requests.clear()
-    return server
-
-
-@pytest.fixture
-def client(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Client]:
-    one = Client(tmp_path / "fetched", getattr(request, "param", UNHURRIED))
-    yield one
-    one.source.close()
-
 
 HEALTHY: list[dict[str, object]] = [
     {},
@@ -206,9 +183,15 @@ def test_what_never_gets_better(fresh: CatalogServer, client: Client, manners: d
     assert len(client.retries) == 3
 
 
-@pytest.mark.parametrize("client", [HURRIED], indirect=True, ids=["hurried"])
 @pytest.mark.parametrize(
-    ("fault", "words"), [("hangs", "silent"), ("trickles", "too slow"), ("trickles_headers", "too slow")]
+    ("fault", "words", "client"),
+    [
+        ("hangs", "silent", Limits(silence_s=0.3)),
+        ("trickles", "too slow", Limits(base_s=0.3, slowest_bytes_per_s=1e6)),
+        ("trickles_headers", "too slow", Limits(base_s=0.3, slowest_bytes_per_s=1e6)),
+    ],
+    indirect=["client"],
+    ids=["hangs", "trickles", "trickles_headers"],
 )
 def test_what_never_ends(fresh: CatalogServer, client: Client, fault: str, words: str) -> None:
     error = client.refused(fresh.put("sky.txt", CONTENT, **{fault: True}))
@@ -259,98 +242,3 @@ def test_nobody_listens(client: Client) -> None:
 
 def test_no_such_host(client: Client) -> None:
     assert client.refused("http://nowhere.invalid/sky.txt").failure is Failure.CATALOG_UNREACHABLE
-
-
-# -- pages, sizes, checksums
-
-
-@pytest.mark.parametrize(
-    ("content", "manners"),
-    [
-        (b"", {"page": True}),
-        (CONTENT, {"content_type": "text/html"}),
-        (CONTENT, {"content_type": "application/xhtml+xml; charset=utf-8"}),
-        (b"\xef\xbb\xbf\n <!DOCTYPE html><p>Log in", {}),
-        (b"<HTML><body>no such file", {}),
-    ],
-)
-def test_pages_are_no_catalogs(
-    fresh: CatalogServer, client: Client, content: bytes, manners: dict[str, object]
-) -> None:
-    url = fresh.put("sky.txt", content, **manners)
-    error = client.refused(url)
-    assert error.failure is Failure.CATALOG_INVALID
-    assert "is an HTML page, perhaps the log-in or error page of the web server" in error.detail
-    assert client.retries == []
-    with pytest.raises(SourceError, match="is an HTML page"):
-        client.source.open_head(url, 100)
-
-
-def test_pins(fresh: CatalogServer, client: Client) -> None:
-    url = fresh.put("sky.txt", CONTENT)
-    assert client.fetch(url, PINNED) == CONTENT
-
-
-def test_another_size_is_not_even_fetched(fresh: CatalogServer, client: Client) -> None:
-    error = client.refused(fresh.put("sky.txt", CONTENT), Expected(size_bytes=5))
-    assert (error.failure, client.retries) == (Failure.CATALOG_CHANGED, [])
-    assert error.detail == f"{fresh.url('sky.txt')} has {len(CONTENT):,} bytes, not 5"
-
-
-def test_bytes_damaged_on_their_way_are_fetched_again(fresh: CatalogServer, client: Client) -> None:
-    url = fresh.put("sky.txt", CONTENT[:-1] + b"?")
-    client.source._note = lambda retry: (fresh.put("sky.txt", CONTENT), None)[1]  # type: ignore[attr-defined]
-    assert client.fetch(url, PINNED) == CONTENT
-    fresh.put("sky.txt", CONTENT[:-1] + b"?")
-    client.source._note = client.retries.append  # type: ignore[attr-defined]
-    (client.folder / "sky.txt").unlink()
-    assert client.refused(url, PINNED).failure is Failure.CATALOG_CHANGED
-
-
-@pytest.mark.parametrize(
-    "manners", [{}, {"chunked": True}, {"length": False}], ids=lambda one: "-".join(one) or "plain"
-)
-def test_more_than_allowed_is_given_up(fresh: CatalogServer, client: Client, manners: dict[str, object]) -> None:
-    url = fresh.put("sky.txt", CONTENT, **manners)
-    error = client.refused(url, Expected(limit_bytes=len(CONTENT) - 1))
-    assert error.failure is Failure.CATALOG_TOO_LARGE
-    assert f"bytes or more; {len(CONTENT) - 1:,} are allowed" in error.detail
-    assert list(client.folder.iterdir()) == []
-    assert client.fetch(url, Expected(limit_bytes=len(CONTENT))) == CONTENT
-
-
-def test_a_body_without_end_is_given_up(fresh: CatalogServer, client: Client) -> None:
-    url = fresh.put("sky.txt", CONTENT, chunked=True, endless=True)
-    error = client.refused(url, Expected(limit_bytes=3 * len(CONTENT)))
-    assert (error.failure, client.retries) == (Failure.CATALOG_TOO_LARGE, [])
-
-
-def test_a_bomb_is_small_on_its_way(fresh: CatalogServer, client: Client) -> None:
-    packed = bomb(b"obshistid 1\n", b"object 1 2\n", 50_000_000)
-    assert client.fetch(fresh.put("bomb.gz", packed)) == packed
-
-
-# -- the end
-
-
-def test_closing_ends_a_fetch(fresh: CatalogServer, client: Client) -> None:
-    url = fresh.put("sky.txt", CONTENT, hangs=True)
-    results: list[SourceError] = []
-    thread = threading.Thread(target=lambda: results.append(client.refused(url)))
-    thread.start()
-    while not fresh.gets:
-        assert thread.is_alive()
-    client.source.close()
-    thread.join(30)
-    assert [error.failure for error in results] == [Failure.CATALOG_UNREACHABLE]
-
-
-def test_a_full_disk(fresh: CatalogServer, client: Client, tmp_path: Path) -> None:
-    from tests.unit.samples import file_size_limit
-
-    url = fresh.put("sky.txt", os.urandom(400_000))
-    with file_size_limit(100_000):
-        error = client.refused(url)
-    assert error.failure is Failure.WORKDIR_UNUSABLE
-    assert "cannot be written here: File too large" in error.detail
-    assert list(client.folder.iterdir()) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,26 +10,6 @@ from tests.servers.catalog_server import CatalogServer, Request, catalog_server
 from tests.servers.credentials import Authority
 from tests.servers.fetch_client import CONTENT, Client
 from transformation.model.failures import Failure
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[CatalogServer]:
-    with catalog_server() as one:
-        yield one
-
-
-@pytest.fixture
-def fresh(server: CatalogServer) -> CatalogServer:
-    server.requests.clear()
-    return server
-
-
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
-    one = Client(tmp_path / "fetched")
-    yield one
-    one.source.close()
-
 
 # -- redirects
 

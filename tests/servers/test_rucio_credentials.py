@@ -13,11 +13,10 @@ import pytest
 
 from site_configs.schema import Rucio
 from tests.conformance.catalog_suite import DATASET, record
-from tests.servers.credentials import Authority
+from tests.servers.credentials import Authority, tls_context, user_certificate
 from tests.servers.rucio_fixtures import settings_of
 from tests.servers.rucio_server import RucioServer
 from tests.servers.scripted_http import Asked, ScriptedHttp
-from tests.servers.test_http_faults import tls_context, user_certificate
 from transformation.catalog.rucio import RucioCatalog
 
 

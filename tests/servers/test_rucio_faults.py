@@ -28,8 +28,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 ROOT = Path(__file__).parents[2]
 RECORDS = [record(number) for number in range(17)]
-Door = Callable[[float], Catalog]
-"""The catalog behind the proxy, for so many seconds of patience."""
+Door = Callable[..., Catalog]
+"""The catalog behind the proxy, for so many seconds of patience, and so many of silence."""
 
 
 @pytest.fixture(autouse=True)
@@ -41,11 +41,9 @@ def swept() -> Iterator[None]:
 
 @pytest.fixture
 def door(rucio_server: RucioServer, rucio_settings: Rucio, rucio_user: str, proxy: FaultyProxy) -> Door:
-    def catalog(patience_s: float) -> Catalog:
-        return RetryingCatalog(
-            RucioCatalog(settings_of(rucio_server, host=proxy.url, timeout_s=2.0), user=rucio_user),
-            patience_s=patience_s,
-        )
+    def catalog(patience_s: float, timeout_s: float = 1.0) -> Catalog:
+        settings = settings_of(rucio_server, host=proxy.url, timeout_s=timeout_s)
+        return RetryingCatalog(RucioCatalog(settings, user=rucio_user), patience_s=patience_s)
 
     return catalog
 
@@ -74,16 +72,6 @@ def pending(within_s: float) -> Iterator[None]:
     assert len(caught.value.detail) < 500
 
 
-def test_down_before_and_up_again(direct: RucioCatalog, rucio_server: RucioServer) -> None:
-    with rucio_server.down():
-        with pending(within_s=5.0):
-            direct.register(RECORDS)
-        with pending(within_s=5.0):
-            direct.known(DATASET)
-    direct.register(RECORDS)
-    assert names(direct) == ALL
-
-
 QUIET = """
 import sys
 from contextlib import suppress
@@ -103,12 +91,19 @@ def test_the_client_prints_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_down_between_two_calls(direct: RucioCatalog, rucio_server: RucioServer) -> None:
+def test_down_before_and_between_two_calls(
+    direct: RucioCatalog, rucio_settings: Rucio, rucio_user: str, rucio_server: RucioServer
+) -> None:
+    fresh = RucioCatalog(rucio_settings, user=rucio_user)
     direct.register(RECORDS[:3])
-    with rucio_server.down(), pending(within_s=5.0):
-        direct.register(RECORDS)
-    assert names(direct) == ALL[:3]
-    direct.register(RECORDS)
+    with rucio_server.down():
+        for catalog in (direct, fresh):
+            with pending(within_s=5.0):
+                catalog.register(RECORDS)
+            with pending(within_s=5.0):
+                catalog.known(DATASET)
+    assert names(fresh) == ALL[:3]
+    fresh.register(RECORDS)
     assert names(direct) == ALL
 
 
@@ -162,7 +157,7 @@ def test_trouble_passes(door: Door, direct: RucioCatalog, proxy: FaultyProxy, pa
     known = names(direct)
     assert known in ([], ALL)
     with proxy.faulty(only(path, fault, times=1)):
-        door(30.0).register(RECORDS)
+        door(60.0, 2.0).register(RECORDS)
     assert names(direct) == ALL
 
 
@@ -173,7 +168,7 @@ def test_a_dead_catalog_is_given_up_in_time(door: Door, proxy: FaultyProxy) -> N
 
 
 def test_a_session_that_expired_is_renewed(door: Door, direct: RucioCatalog, proxy: FaultyProxy) -> None:
-    catalog = door(0.0)
+    catalog = door(0.0, 15.0)
     catalog.register(RECORDS[:1])
     expired = status(401, headers={"ExceptionClass": "CannotAuthenticate", "ExceptionMessage": "token expired"})
     with proxy.faulty(only("attachments", expired, times=1)):
@@ -182,7 +177,7 @@ def test_a_session_that_expired_is_renewed(door: Door, direct: RucioCatalog, pro
 
 
 def test_a_call_takes_few_requests(door: Door, proxy: FaultyProxy) -> None:
-    catalog = door(0.0)
+    catalog = door(0.0, 15.0)
     catalog.register(RECORDS)
     assert len(proxy.requests) == 4
     catalog.register(RECORDS)
@@ -231,7 +226,7 @@ def test_two_processes_register_the_same(rucio_settings: Rucio, rucio_user: str,
 def test_a_conflict_is_told_once_and_at_once(door: Door, direct: RucioCatalog, proxy: FaultyProxy) -> None:
     direct.register([record(5, adler32="ffffffff")])
     with pytest.raises(CatalogError, match=r"ffffffff.*0a1b2c3d") as caught:
-        door(30.0).register(RECORDS)
+        door(30.0, 15.0).register(RECORDS)
     assert caught.value.failure is Failure.REGISTRATION_CONFLICT
     assert len(proxy.requests) < 10
     assert names(direct) == [record(5).name]

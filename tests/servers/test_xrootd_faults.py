@@ -7,108 +7,36 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.scripted_storage import Killed
+from tests.servers.bounds import BOUND_S, bounded, wait_until
 from tests.servers.conftest import StartXRootD
-from tests.servers.credentials import has_scitokens
 from tests.servers.proxy import Proxy
+from tests.servers.xrootd_clients import (
+    HASTY,
+    TEMPORARY,
+    OpenXRootD,
+    check_works_again,
+    failing,
+    in_mid_copy,
+    names,
+)
 from tests.servers.xrootd_server import IMPATIENT, XRootDServer
-from tests.unit.commit_world import NAMES, RECEIPT, UNIT, VISIT, World, killing_storage, made_files
+from tests.unit.commit_world import RECEIPT, UNIT, World, made_files
 from transformation.model.failures import Failed, Failure
-from transformation.ports import Retry, Storage, StorageError
+from transformation.ports import Retry, StorageError
 from transformation.stage_out import commit_unit
 from transformation.storage.retrying import Patience, RetryingStorage
-from transformation.storage.xrootd import WallLimit, XRootDStorage
-
-BOUND_S = 15.0
-"""No fault may take longer with these settings, on a busy machine."""
-LARGE_BYTES = 40_000_000
-TEMPORARY = ".f.fits.token-1.part"
-
-OpenStorage = Callable[..., XRootDStorage]
-
-
-@pytest.fixture
-def open_storage() -> Iterator[OpenStorage]:
-    """Storages with short time-outs, in the environment of the moment."""
-    opened: list[XRootDStorage] = []
-
-    def open_one(**settings: object) -> XRootDStorage:
-        options: dict[str, object] = {"client_settings": IMPATIENT, "wall_limit": WallLimit(base_s=10.0), **settings}
-        opened.append(XRootDStorage(**options))  # type: ignore[arg-type]
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        one.close()
-        assert one.mover_pid is None
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small"
-    path.write_bytes(b"image " * 1000)
-    return path
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
-    path = tmp_path / "large"
-    path.write_bytes(os.urandom(LARGE_BYTES))
-    return path
-
-
-@contextmanager
-def bounded(bound_s: float = BOUND_S) -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    assert time.monotonic() - began < bound_s
-
-
-def failing(call: Callable[[], object]) -> StorageError:
-    with bounded(), pytest.raises(StorageError) as caught:
-        call()
-    return caught.value
-
-
-def names(server: XRootDServer) -> list[str]:
-    return sorted(path.name for path in server.store.rglob("*") if path.is_file())
-
-
-def wait_until(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-@contextmanager
-def in_mid_copy(server: XRootDServer, storage: XRootDStorage, large: Path) -> Iterator[Future[None]]:
-    """A large upload through a slow line, of which some has arrived."""
-    with Proxy(server.port) as proxy, ThreadPoolExecutor(1) as pool:
-        proxy.bytes_per_s = 10_000_000.0
-        upload = pool.submit(storage.put, large, f"root://localhost:{proxy.port}//store/{TEMPORARY}")
-        wait_until(lambda: proxy.sent_bytes > 2_000_000)
-        yield upload
-
-
-def check_works_again(server: XRootDServer, storage: XRootDStorage, path: Path) -> None:
-    with bounded():
-        storage.put(path, f"{server.root_url}/{TEMPORARY}")
-    assert (server.store / TEMPORARY).read_bytes() == path.read_bytes()
-
+from transformation.storage.xrootd import WallLimit
 
 # -- servers that are away
 
 
-def test_refused(start_xrootd: StartXRootD, open_storage: OpenStorage, small: Path) -> None:
-    server, storage = start_xrootd(), open_storage()
+def test_refused(start_xrootd: StartXRootD, open_xrootd: OpenXRootD, small: Path) -> None:
+    server, storage = start_xrootd(), open_xrootd()
     server.stop()
     for call in (
         lambda: storage.stat(f"{server.root_url}/f"),
@@ -122,21 +50,23 @@ def test_refused(start_xrootd: StartXRootD, open_storage: OpenStorage, small: Pa
     check_works_again(server, storage, small)
 
 
-def test_silent(open_storage: OpenStorage) -> None:
+def test_silent(open_xrootd: OpenXRootD) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        error = failing(lambda: open_storage().stat(f"root://localhost:{deaf.getsockname()[1]}//store/f"))
+        error = failing(
+            lambda: open_xrootd(client_settings=HASTY).stat(f"root://localhost:{deaf.getsockname()[1]}//store/f")
+        )
     assert (error.failure, error.transient) == (Failure.STORAGE_UNREACHABLE, True)
 
 
-def test_no_such_host(open_storage: OpenStorage) -> None:
-    error = failing(lambda: open_storage().stat("root://no-such-host.invalid//store/f"))
+def test_no_such_host(open_xrootd: OpenXRootD) -> None:
+    error = failing(lambda: open_xrootd().stat("root://no-such-host.invalid//store/f"))
     assert (error.failure, error.transient) == (Failure.STORAGE_UNREACHABLE, False)
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze", "restart", "kill mover"])
-def test_fault_in_mid_copy(start_xrootd: StartXRootD, open_storage: OpenStorage, large: Path, fault: str) -> None:
-    server, storage = start_xrootd(), open_storage()
-    with bounded(), in_mid_copy(server, storage, large) as upload:
+def test_fault_in_mid_copy(start_xrootd: StartXRootD, open_xrootd: OpenXRootD, large: Path, fault: str) -> None:
+    server, storage = start_xrootd(), open_xrootd(client_settings=HASTY if fault == "freeze" else IMPATIENT)
+    with bounded(), in_mid_copy(server, storage, large) as (upload, _):
         match fault:
             case "kill":
                 server.kill()
@@ -160,9 +90,9 @@ def test_fault_in_mid_copy(start_xrootd: StartXRootD, open_storage: OpenStorage,
     wait_until(lambda: names(server) == [TEMPORARY])
 
 
-def test_a_hanging_library_is_killed(start_xrootd: StartXRootD, open_storage: OpenStorage, small: Path) -> None:
+def test_a_hanging_library_is_killed(start_xrootd: StartXRootD, open_xrootd: OpenXRootD, small: Path) -> None:
     server = start_xrootd()
-    storage = open_storage(client_settings={}, wall_limit=WallLimit(base_s=1.0))
+    storage = open_xrootd(client_settings={}, wall_limit=WallLimit(base_s=1.0))
     storage.put(small, f"{server.root_url}/before")
     pid = storage.mover_pid
     server.freeze()
@@ -175,10 +105,10 @@ def test_a_hanging_library_is_killed(start_xrootd: StartXRootD, open_storage: Op
 
 
 def test_one_late_question_does_not_stop_the_others_for_good(
-    start_xrootd: StartXRootD, open_storage: OpenStorage
+    start_xrootd: StartXRootD, open_xrootd: OpenXRootD
 ) -> None:
     healthy = start_xrootd()
-    storage = open_storage(client_settings={}, wall_limit=WallLimit(base_s=1.0))
+    storage = open_xrootd(client_settings={}, wall_limit=WallLimit(base_s=1.0))
     coat = RetryingStorage(storage)
     with socket.create_server(("127.0.0.1", 0)) as deaf, ThreadPoolExecutor(1) as pool:
         late = pool.submit(storage.stat, f"root://localhost:{deaf.getsockname()[1]}//store/f")
@@ -187,11 +117,11 @@ def test_one_late_question_does_not_stop_the_others_for_good(
         assert isinstance(late.exception(), StorageError)
 
 
-def test_a_restart_is_sat_out_by_the_coat(start_xrootd: StartXRootD, open_storage: OpenStorage, small: Path) -> None:
+def test_a_restart_is_sat_out_by_the_coat(start_xrootd: StartXRootD, open_xrootd: OpenXRootD, small: Path) -> None:
     server = start_xrootd()
     retries: list[Retry] = []
     patience = Patience(tries=10, total_s=30.0, longest_wait_s=1.0)
-    coat = RetryingStorage(open_storage(), patience=patience, note=retries.append)
+    coat = RetryingStorage(open_xrootd(), patience=patience, note=retries.append)
     server.stop()
     timer = threading.Timer(1.0, server.start)
     timer.start()
@@ -206,10 +136,10 @@ def test_a_restart_is_sat_out_by_the_coat(start_xrootd: StartXRootD, open_storag
 # -- disks and bytes
 
 
-def test_full(start_xrootd: StartXRootD, open_storage: OpenStorage, small: Path, large: Path) -> None:
+def test_full(start_xrootd: StartXRootD, open_xrootd: OpenXRootD, small: Path, large: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("a small disk for the server can only be mounted as root")
-    server, storage = start_xrootd(capacity_mb=1), open_storage()
+    server, storage = start_xrootd(capacity_mb=1), open_xrootd()
     error = failing(lambda: storage.put(large, f"{server.root_url}/{TEMPORARY}"))
     assert (error.failure, error.transient) == (Failure.STORAGE_FULL, False)
     error = failing(lambda: storage.create(f"{server.root_url}/manifest", b"x" * 2_000_000))
@@ -219,10 +149,10 @@ def test_full(start_xrootd: StartXRootD, open_storage: OpenStorage, small: Path,
     check_works_again(server, storage, small)
 
 
-def test_damaged_on_its_way(plain_xrootd: XRootDServer, open_storage: OpenStorage, tmp_path: Path) -> None:
+def test_damaged_on_its_way(plain_xrootd: XRootDServer, open_xrootd: OpenXRootD, tmp_path: Path) -> None:
     path = tmp_path / "image"
     path.write_bytes(os.urandom(3_000_000))
-    storage, folder = open_storage(), f"damaged-{time.monotonic_ns()}"
+    storage, folder = open_xrootd(), f"damaged-{time.monotonic_ns()}"
     with Proxy(plain_xrootd.port) as proxy:
         url = f"root://localhost:{proxy.port}//store/{folder}/{TEMPORARY}"
         proxy.damages = 1
@@ -239,9 +169,9 @@ def test_damaged_on_its_way(plain_xrootd: XRootDServer, open_storage: OpenStorag
 
 
 def test_a_source_that_changes_is_not_committed(
-    plain_xrootd: XRootDServer, open_storage: OpenStorage, tmp_path: Path
+    plain_xrootd: XRootDServer, open_xrootd: OpenXRootD, tmp_path: Path
 ) -> None:
-    world = World(open_storage(), f"{plain_xrootd.root_url}/changing", tmp_path)
+    world = World(open_xrootd(), f"{plain_xrootd.root_url}/changing", tmp_path)
     files = made_files(tmp_path, "a")
     files[1].path.write_bytes(b"something else")
     outcome = commit_unit(
@@ -259,8 +189,8 @@ def test_a_source_that_changes_is_not_committed(
     assert world.names() == ([], [])
 
 
-def test_a_checksum_that_fails_now_and_then(start_xrootd: StartXRootD, open_storage: OpenStorage, small: Path) -> None:
-    server, storage = start_xrootd(checksum_fails_first=True), open_storage()
+def test_a_checksum_that_fails_now_and_then(start_xrootd: StartXRootD, open_xrootd: OpenXRootD, small: Path) -> None:
+    server, storage = start_xrootd(checksum_fails_first=True), open_xrootd()
     url = f"{server.root_url}/f"
     storage.put(small, url)
     (server.store / "f.asked").unlink(missing_ok=True)
@@ -271,146 +201,3 @@ def test_a_checksum_that_fails_now_and_then(start_xrootd: StartXRootD, open_stor
     retries: list[Retry] = []
     assert len(RetryingStorage(storage, note=retries.append).adler32(url)) == 8
     assert [retry.operation for retry in retries] == ["adler32"], "asked again, not sent again"
-
-
-# -- who may
-
-
-def test_denied(
-    start_xrootd: StartXRootD, open_storage: OpenStorage, small: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = start_xrootd(sss=True)
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    storage = open_storage()
-    for call in (
-        lambda: storage.put(small, f"{server.root_url}/locked/f"),
-        lambda: storage.create(f"{server.root_url}/locked/f", b"x"),
-        lambda: storage.put(small, f"root://localhost:{server.port}//elsewhere/f"),
-    ):
-        error = failing(call)
-        assert (error.failure, error.transient) == (Failure.STORAGE_DENIED, False)
-    assert names(server) == []
-    check_works_again(server, storage, small)
-
-
-@pytest.mark.parametrize("keytab", ["none", "readable by others", "another secret"])
-def test_without_the_secret(
-    start_xrootd: StartXRootD, open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keytab: str
-) -> None:
-    server = start_xrootd(sss=True)
-    monkeypatch.setenv("XrdSecSSSKT", str(tmp_path / "absent"))
-    if keytab != "none":
-        other = start_xrootd(sss=True) if keytab == "another secret" else server
-        path = tmp_path / "keytab"
-        path.write_bytes((other.folder / "client.keytab").read_bytes())
-        path.chmod(0o600 if keytab == "another secret" else 0o644)
-        monkeypatch.setenv("XrdSecSSSKT", str(path))
-    error = failing(lambda: open_storage().stat(f"{server.root_url}/f"))
-    assert (error.failure, error.transient) == (Failure.STORAGE_DENIED, False)
-    monkeypatch.setenv("XrdSecSSSKT", server.environment["XrdSecSSSKT"])
-    assert open_storage().create(f"{server.root_url}/f", b"x")
-
-
-@pytest.mark.skipif(not has_scitokens(), reason="no xrootd-scitokens-plugins: `apt-get install` it to test tokens")
-def test_tokens(start_xrootd: StartXRootD, open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = start_xrootd(tls=True, token=True)
-    monkeypatch.setenv("X509_CERT_DIR", str(server.ca_folder))
-    tokens = {
-        "expired": server.token_file(lifetime_s=-60),
-        "for reading": server.token_file(lifetime_s=600, scope="storage.read:/"),
-        "absent": Path("/nowhere"),
-    }
-    for path in tokens.values():
-        monkeypatch.setenv("BEARER_TOKEN_FILE", str(path))
-        storage = open_storage()
-        error = failing(lambda storage=storage: storage.create(f"{server.root_url}/f", b"x"))  # type: ignore[misc]
-        assert (error.failure, error.transient) == (Failure.STORAGE_DENIED, False)
-    monkeypatch.setenv("BEARER_TOKEN_FILE", str(server.token_file(lifetime_s=600)))
-    assert open_storage().create(f"{server.root_url}/f", b"x")
-
-
-def test_a_server_that_nobody_vouches_for(
-    start_xrootd: StartXRootD, open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server, other = start_xrootd(tls=True), start_xrootd(tls=True)
-    monkeypatch.setenv("X509_CERT_DIR", str(other.ca_folder))
-    error = failing(lambda: open_storage().create(f"{server.root_url}/f", b"x"))
-    assert not error.transient
-    assert error.failure is Failure.STORAGE_UNREACHABLE
-    assert names(server) == []
-
-
-# -- committing
-
-
-def test_an_unfinished_file_is_not_there(start_xrootd: StartXRootD, open_storage: OpenStorage, large: Path) -> None:
-    server, storage, watcher = start_xrootd(), open_storage(), open_storage()
-    with in_mid_copy(server, storage, large) as upload:
-        (hidden,) = names(server)
-        url = f"{server.root_url}/{hidden}"
-        assert watcher.stat(url) is None
-        assert list(watcher.list(server.root_url)) == []
-        upload.result(BOUND_S)
-    assert names(server) == [TEMPORARY]
-
-
-@pytest.mark.parametrize(
-    ("manner", "steps"), [("before", range(1, 26, 3)), ("middle", (1, 8)), ("after", (2, 7, 9, 12))]
-)
-def test_a_kill_at_any_call_costs_at_most_this_unit(
-    plain_xrootd: XRootDServer, open_storage: OpenStorage, tmp_path: Path, manner: str, steps: range
-) -> None:
-    storage = open_storage()
-    for step in steps:
-        world = World(storage, f"{plain_xrootd.root_url}/kills-{manner}-{step}-{time.monotonic_ns()}", tmp_path)
-        with suppress(Killed):
-            world.commit("a", killing_storage(world, step, manner))
-        world.check_visible()
-        committed = world.manifest() is not None
-        world.attempt("b")
-        assert world.check_done().token == ("a" if committed else "b")
-
-
-@pytest.mark.parametrize("delay_s", [0.0, 0.01, 0.02, 0.03, 0.05])
-def test_a_mover_killed_while_units_are_committed(
-    plain_xrootd: XRootDServer, open_storage: OpenStorage, tmp_path: Path, delay_s: float
-) -> None:
-    storage = open_storage()
-    world = World(RetryingStorage(storage), f"{plain_xrootd.root_url}/mover-{time.monotonic_ns()}", tmp_path)
-    storage.list(plain_xrootd.root_url)
-    pid = storage.mover_pid
-    assert pid is not None
-    timer = threading.Timer(delay_s, os.kill, (pid, signal.SIGKILL))
-    timer.start()
-    world.commit("a")
-    timer.join()
-    world.check_visible()
-    world.attempt("b")
-    assert world.check_done().token == "a"
-
-
-def test_two_movers_commit_one_unit(plain_xrootd: XRootDServer, open_storage: OpenStorage, tmp_path: Path) -> None:
-    storages: list[Storage] = [open_storage(), open_storage()]
-    for turn in range(5):
-        world = World(storages[0], f"{plain_xrootd.root_url}/two-{turn}-{time.monotonic_ns()}", tmp_path)
-        with ThreadPoolExecutor(2) as pool:
-            outcomes = list(pool.map(world.commit, "ab", storages))
-        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Adopted", "Committed"]
-        assert {outcome.manifest.token for outcome in outcomes} == {world.check_done().token}  # type: ignore[union-attr]
-        assert world.names()[0] == sorted(NAMES)
-        assert world.place.visit_folder(VISIT).startswith(plain_xrootd.root_url)
-
-
-def test_closing_ends_uploads_and_the_process(
-    start_xrootd: StartXRootD, open_storage: OpenStorage, large: Path
-) -> None:
-    server, storage = start_xrootd(), open_storage()
-    coat = RetryingStorage(storage)
-    with in_mid_copy(server, storage, large) as upload:
-        with bounded(1.0):
-            coat.close()
-        assert isinstance(upload.exception(1.0), StorageError)
-    with bounded(1.0), pytest.raises(StorageError, match="closed"):
-        coat.stat(f"{server.root_url}/f")
-    wait_until(lambda: names(server) == [])

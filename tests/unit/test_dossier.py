@@ -6,7 +6,15 @@ import pytest
 
 from transformation.dossier import LONGEST, write_dossier
 from transformation.model.failures import Failed, Failure, Remedy, effective_remedy
-from transformation.model.report import AttemptReport, FileReport, JobReport, ResourceReport, UnitReport, VisitReport
+from transformation.model.report import (
+    AttemptReport,
+    DestinationReport,
+    FileReport,
+    JobReport,
+    ResourceReport,
+    UnitReport,
+    VisitReport,
+)
 from transformation.reporting import diagnosis
 
 
@@ -58,8 +66,19 @@ def test_a_job_that_did_some() -> None:
         " tried again. Of 4 units, 2 stored, 1 failed, 1 not begun. 1 failed with SIMULATOR_CRASHED (a simulator"
         " process ended with an error); the first: v1-R22_S03-E000: it broke. 5 attempts took 2.00 CPU hours, of them 1"
         " again, 1 alone, 1 from-checkpoint. 2 units with 4 files (2.0 MB) are safe in /store/tonyj/run-00019/v1."
-        " 1 unit of them not yet in the catalog. Next: run again: only what is missing is made. PanDA does so by itself"
+        " 1 of them is not yet in the catalog. Next: run again: only what is missing is made. PanDA does so by itself"
         " while tries are left; it makes only what is missing (2 units)."
+    )
+
+
+def test_another_destination_that_was_gone_to_is_named() -> None:
+    one = report(None, stored(1))
+    one.destinations = [
+        DestinationReport(url="root://first//store", tried=True, failure="STORAGE_FULL", n_failures=1),
+        DestinationReport(url="/store", tried=True, used=True, n_units=1),
+    ]
+    assert "CPU hours. root://first//store was left for the next destination (STORAGE_FULL). 1 unit" in (
+        write_dossier(one)
     )
 
 

@@ -139,7 +139,7 @@ def test_the_program_takes_the_place_of_the_shell(worker: Worker) -> None:
     assert worker.start("--job=x", IOD_RUNTIME=worker.runtime("runtime")).was_replaced
 
 
-@pytest.mark.parametrize("command", ["doctor", "register", "plan", "exit-codes"])
+@pytest.mark.parametrize("command", ["doctor", "register", "plan", "exit-codes", "--version"])
 def test_other_commands_can_be_named(worker: Worker, command: str) -> None:
     found = worker.start(command, "--site", "BNL", IOD_RUNTIME=worker.runtime("runtime"))
     assert found.arguments == [command, "--site", "BNL"]

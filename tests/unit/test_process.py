@@ -19,7 +19,7 @@ import pytest
 
 from transformation.family import adopt_orphans
 from transformation.helper import Helper, HelperFailed, start_module
-from transformation.limits import EndedBy, Limits
+from transformation.limits import Budget, EndedBy, Limits
 from transformation.process import Command, Finished, Processes, StartFailed
 
 pytestmark = pytest.mark.allow_processes
@@ -319,34 +319,71 @@ def test_nobody_is_adopted_unasked(processes: Processes, tmp_path: Path) -> None
         stranger.wait()
 
 
-@pytest.mark.xfail(strict=False, reason="a guardian that starts late may miss a simulator whose job is killed at once")
-def test_the_guardian_ends_what_we_cannot(tmp_path: Path) -> None:
-    """When we are killed, only it is left."""
-    script = f"""
-import sys, threading
+JOB = """
+import os, sys, time
 from pathlib import Path
+from transformation import process
 from transformation.limits import Budget
-from transformation.process import Command, Processes
-folder = Path(sys.argv[1])
-processes = Processes()
-budget = Budget(memory_bytes=1 << 40, part_bytes=1 << 40, scratch=folder)
-processes.prepare(budget, folder / "guardian")
-def note():
-    while processes._guardian is None:
-        pass
-    (folder / "guardian.pid").write_text(str(processes._guardian.pid))
-threading.Thread(target=note, daemon=True).start()
-command = Command(
-    argv=("/bin/sh", "-c", "(sleep 30 & echo $! > grandchild; wait) & {NEW_SESSION}; wait"),
-    folder=folder, stdout=folder / "out", stderr=folder / "err", environment={{"PATH": {PATH!r}}})
+folder, script = Path(sys.argv[1]), sys.argv[2]
+at_once = process.start_module
+def start_module(*words, **more):
+    time.sleep(0.5)
+    return at_once(*words, **more)
+process.start_module = start_module
+processes = process.Processes()
+processes.prepare(Budget(memory_bytes=1 << 40, part_bytes=1 << 40, scratch=folder), folder / "guardian")
+command = process.Command(
+    argv=("/bin/sh", "-c", script), folder=folder, stdout=folder / "out", stderr=folder / "err",
+    environment={name: os.environ[name] for name in ("PATH", "OF_TEST")})
 processes.run(command)
 """
-    job = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], cwd=Path(__file__).parents[2])
-    pids = [noted(tmp_path / name) for name in ("child", "grandchild")]
-    job.kill()
-    job.wait()
-    wait_until(lambda: not any(alive(pid) for pid in pids))
-    wait_until(lambda: not alive(int((tmp_path / "guardian.pid").read_text())))
+"""A job on a machine that is slow to start helpers: one that started its guardian late would be dead before."""
+
+
+def carriers(mark: str) -> list[int]:
+    """Living processes with that word in their environment."""
+    found = []
+    for one in psutil.process_iter():
+        with suppress(psutil.Error):
+            if one.status() != psutil.STATUS_ZOMBIE and one.environ().get("OF_TEST") == mark:
+                found.append(one.pid)
+    return found
+
+
+@pytest.mark.parametrize(
+    "left_behind",
+    ["sleep 300", "trap '' TERM HUP; setsid sleep 300", "(setsid sh -c 'sleep 300 & sleep 300')"],
+    ids=["child", "daemon", "daemon with a child"],
+)
+def test_nothing_outlives_a_job_that_is_killed_as_soon_as_a_simulator_runs(tmp_path: Path, left_behind: str) -> None:
+    """The guardian ends what nobody else can; the simulator kills the job as its first act."""
+    job = subprocess.Popen(
+        [sys.executable, "-c", JOB, str(tmp_path), f"{left_behind} & kill -KILL $PPID; wait"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OF_TEST": str(tmp_path)},
+    )
+    assert job.wait() == -signal.SIGKILL
+    wait_until(lambda: not carriers(str(tmp_path)))
+
+
+def test_a_guardian_that_was_killed_is_replaced(processes: Processes, tmp_path: Path) -> None:
+    processes.prepare(Budget(memory_bytes=1 << 40, part_bytes=1 << 40, scratch=tmp_path), tmp_path / "guardian")
+    assert processes.run(shell(tmp_path, "exit 0")).good
+    (guardian,) = guardians(processes)
+    os.kill(guardian, signal.SIGKILL)
+    wait_until(lambda: not alive(guardian))
+    assert processes.run(shell(tmp_path, "exit 0")).good
+    (another,) = guardians(processes)
+    assert another != guardian
+    processes.close()
+    assert not alive(another)
+
+
+def guardians(processes: Processes) -> list[int]:
+    """Children of ours that guard these processes."""
+    words = ("transformation.guardian", processes._word)
+    return [child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE
+            and tuple(child.cmdline()[-2:]) == words]  # fmt: skip
 
 
 def test_no_core_file(processes: Processes, tmp_path: Path) -> None:

@@ -96,6 +96,17 @@ def test_what_was_asked_is_in_the_report(desk: Desk, monkeypatch: pytest.MonkeyP
     assert {"cores": 4, "memory_bytes": 8_000_000_000}.items() <= report["resource"].items()  # type: ignore[attr-defined]
 
 
+def test_room_for_the_last_report_is_kept_from_the_beginning(desk: Desk) -> None:
+    desk.reporter.begin()
+    assert desk.workdir.room.stat().st_blocks * 512 >= 200_000
+    with file_size_limit(0):
+        desk.reporter.end(FULL)
+    assert not desk.reporter.is_written
+    desk.reporter.end(FULL)
+    assert desk.reporter.is_written
+    assert not desk.workdir.room.exists()
+
+
 def test_a_good_end(desk: Desk) -> None:
     desk.reporter.begin()
     desk.reporter.end(None)
@@ -165,7 +176,7 @@ def test_a_full_disk_ends_neither_the_job_nor_the_old_report(desk: Desk) -> None
 def test_names_that_are_not_utf8_are_reported(desk: Desk) -> None:
     desk.reporter.begin()
     desk.reporter.end(Failed(failure=Failure.SPEC_MISSING, detail="/x\udcff does not exist"))
-    assert "/x? does not exist" in str(desk.report()["exitMsg"])
+    assert r"/x\udcff does not exist" in str(desk.report()["exitMsg"])
     error = desk.error()
     assert error is not None
     assert error["error_code"] == Failure.SPEC_MISSING.code

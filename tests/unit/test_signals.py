@@ -129,6 +129,12 @@ def test_the_end_of_the_slot_is_raised_wherever_the_job_is() -> None:
     assert (str(end), end.failure) == ("the slot ends now", Failure.DEADLINE)
 
 
+def test_a_slot_that_ends_when_nobody_lives_is_no_obstacle() -> None:
+    with listening([], status=lambda: None, last_resort=lambda _why: None):
+        end_after(1e300)
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 1e7
+
+
 def test_nothing_is_left_behind() -> None:
     run(Told(), lambda: end_after(3600.0))
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

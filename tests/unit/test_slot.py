@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from argparse import ArgumentTypeError
+
 import pytest
 
+from transformation.arguments import parse_deadline
 from transformation.slot import MARGIN_S, Clocks, Slot, clock_jump_s, find_slot
 
 NOW = Clocks(epoch_s=1_800_000_000.0, boot_s=5_000.0)
@@ -39,6 +43,20 @@ def test_the_earliest_end_counts(slot: Slot | None, lasts_s: float, said_by: str
     assert slot is not None
     assert slot.end_s == NOW.boot_s + lasts_s
     assert slot.said_by.startswith(said_by)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1800000000", 1.8e9), ("1.8e9", 1.8e9), ("2027-01-15T08:00", 1.8e9), ("2027-01-15T09:00+01:00", 1.8e9)],
+)
+def test_a_deadline_is_iso_8601_or_seconds(text: str, seconds: float) -> None:
+    assert parse_deadline(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "+2h", "nan", "inf", "-inf", "1e400", "2027-13-01"])
+def test_what_is_no_deadline(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=f"'{re.escape(text)}' is n"):
+        parse_deadline(text)
 
 
 def test_what_fits() -> None:

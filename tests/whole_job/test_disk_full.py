@@ -36,6 +36,15 @@ def namespace() -> tuple[str, ...]:
     return prefix
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_release: Path) -> Bench:
+    """A job that has nothing left to do."""
+    bench = Bench(folder=tmp_path_factory.mktemp("finished"), release=tiny_release)
+    bench.write_spec()
+    assert bench.command(["run", "--job", "job.json", "--workdir", "work"]).returncode == 0
+    return bench
+
+
 SCRIPT = """
 set -eu
 disk=$1 size=$2 work=$3 copy=$4; shift 4
@@ -89,10 +98,25 @@ def test_work_folder_too_small_for_a_unit_is_known_before_anything_starts(
     assert not bench.store.exists()
 
 
-@pytest.mark.parametrize("stage", ["atmosphere", "trim", "raytrace", "e2adc"])
+def test_work_folder_on_a_disk_that_is_full_already(bench: Bench, namespace: tuple[str, ...]) -> None:
+    outcome = run_on_small_disk(bench, namespace, bench.folder / "work", "4k")
+    assert outcome.exit_code == 42, outcome.stderr
+    assert outcome.stderr.startswith(f"ERROR: DISK_FULL: {bench.folder}/work/scratch: No space left on device; ")
+    assert outcome.stdout == "report   could not be written\n"
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "atmosphere",
+        pytest.param("trim", marks=pytest.mark.long),
+        "raytrace",
+        pytest.param("e2adc", marks=pytest.mark.long),
+    ],
+)
 def test_work_folder_that_fills_up(bench: Bench, namespace: tuple[str, ...], stage: str) -> None:
-    # Something else eats the disk just before the stage writes.
-    bench.break_stage(stage, "dd if=/dev/zero of=eaten bs=4k 2> /dev/null; real")
+    # Something else eats the disk just before the stage writes, and no scratch that is removed makes room again.
+    bench.break_stage(stage, f"dd if=/dev/zero of={bench.folder}/work/eaten bs=4k 2> /dev/null; real")
     outcome = run_on_small_disk(bench, namespace, bench.folder / "work", "40m", amplifiers=True)
     check_told(outcome, 42, "DISK_FULL")
     assert outcome.units[UNIT]["failure"] == "DISK_FULL"
@@ -113,6 +137,33 @@ def test_request_that_does_not_fit_beside_its_own_work_files(bench: Bench, names
     sky.write_text(head + "\n" + "".join(f"{star}\n" for _ in range(15_000)))
     outcome = run_on_small_disk(bench, namespace, bench.folder / "work", "1m")
     check_told(outcome, 42, "DISK_FULL")
+
+
+@pytest.mark.parametrize("command", ["run", "again", "plan", "exit-codes", "none"])
+def test_stdout_and_stderr_on_a_full_disk(finished: Bench, command: str) -> None:
+    """A pilot keeps them in the job's folder; codes of 1 and 120 are Python's own, and nobody's."""
+    words = {
+        "run": ["run", "--job", "job.json", "--workdir", "full"],
+        "again": ["run", "--job", "nothing.json", "--workdir", "full"],
+        "plan": ["plan", "--job", "job.json"],
+        "exit-codes": ["exit-codes"],
+        "none": ["nonsense"],
+    }[command]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [COMMAND, *words], stdout=full, stderr=full, cwd=finished.folder, env=finished.environment(), check=False
+        )
+    assert done.returncode == {"run": 0, "again": 12, "plan": 42, "exit-codes": 42, "none": 10}[command]
+
+
+@pytest.mark.parametrize("name", ["journal.jsonl", "logs"])
+def test_work_folder_with_a_stranger_in_the_place_of_our_own(bench: Bench, name: str) -> None:
+    place = bench.folder / "work" / name
+    place.parent.mkdir()
+    place.mkdir() if name == "journal.jsonl" else place.touch()
+    done = bench.command(["run", "--job", str(bench.write_spec()), "--workdir", str(bench.folder / "work")])
+    assert done.returncode == 40
+    assert done.stderr.startswith(f"ERROR: WORKDIR_UNUSABLE: {place}: ")
 
 
 def test_store_that_is_too_small_is_known_before_anything_starts(bench: Bench, namespace: tuple[str, ...]) -> None:

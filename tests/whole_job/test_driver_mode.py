@@ -64,12 +64,20 @@ def test_driver_that_exits_0_without_one_exposure_costs_that_exposure_another_ru
     [
         ("exit 1", ["OUTPUT_MISSING", "good"]),
         ("echo Killed >&2; exit 137", ["SIMULATOR_KILLED", "good"]),
-        ("echo 'Segmentation fault (core dumped)' >&2; exit 139", ["SIMULATOR_CRASHED", "good"]),
-        ("real; truncate -s 3000 " + E_IMAGE.format("E000"), ["OUTPUT_DAMAGED", "good"]),
-        ("real; doctor zero " + E_IMAGE.format("E000"), ["IMAGE_ALL_ZERO", "good"]),
-        ("echo 'FITSIO status = 110' >&2; exit 1", ["DISK_FULL"]),
-        ('echo "Can\'t find SED file: none.gz" >&2; exit 1', ["SED_MISSING"]),
-        ("echo 'Transport endpoint is not connected' >&2; exit 1", ["RELEASE_LOST"]),
+        pytest.param(
+            "echo 'Segmentation fault (core dumped)' >&2; exit 139",
+            ["SIMULATOR_CRASHED", "good"],
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "real; truncate -s 3000 " + E_IMAGE.format("E000"), ["OUTPUT_DAMAGED", "good"], marks=pytest.mark.long
+        ),
+        pytest.param("real; doctor zero " + E_IMAGE.format("E000"), ["IMAGE_ALL_ZERO", "good"], marks=pytest.mark.long),
+        pytest.param("echo 'FITSIO status = 110' >&2; exit 1", ["DISK_FULL"], marks=pytest.mark.long),
+        pytest.param('echo "Can\'t find SED file: none.gz" >&2; exit 1', ["SED_MISSING"], marks=pytest.mark.long),
+        pytest.param(
+            "echo 'Transport endpoint is not connected' >&2; exit 1", ["RELEASE_LOST"], marks=pytest.mark.long
+        ),
     ],
 )
 def test_cause_of_a_failure_under_the_driver_is_found(bench: Bench, script: str, outcomes: list[str]) -> None:
@@ -94,7 +102,9 @@ def test_writers_that_a_killed_driver_leaves_are_ended_before_the_next_run(bench
     assert (bench.notes / "heartbeat").stat().st_size == heartbeat
 
 
-@pytest.mark.parametrize(("minsource", "state"), [(1, "committed"), (2, "committed"), (3, "empty")])
+@pytest.mark.parametrize(
+    ("minsource", "state"), [pytest.param(1, "committed", marks=pytest.mark.long), (2, "committed"), (3, "empty")]
+)
 def test_minsource_is_the_drivers_own(bench: Bench, minsource: int, state: str) -> None:
     without_grid_mode(bench)
     bench.write("sky.txt", header(minsource=minsource) + star("R22_S11"))
@@ -134,6 +144,7 @@ def test_tables_that_the_commands_ask_for_are_outputs(bench: Bench, driven: bool
 
 
 @pytest.mark.parametrize("driven", [True, False])
+@pytest.mark.long
 def test_install_is_not_written_to_and_its_own_interpreter_runs_the_driver(bench: Bench, driven: bool) -> None:
     with_own_interpreter(bench)
     if driven:

@@ -89,7 +89,9 @@ def test_signal_in_the_set_up_leaves_all_units_for_later(bench: Bench) -> None:
     assert processes_in(bench.folder) == []
 
 
-@pytest.mark.parametrize("delay_s", [0.05, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "delay_s", [0.05, 0.5, pytest.param(0.25, marks=pytest.mark.long), pytest.param(1.0, marks=pytest.mark.long)]
+)
 def test_signal_at_any_moment_ends_the_job_with_a_code_that_is_true(bench: Bench, delay_s: float) -> None:
     job = bench.start_job()
     time.sleep(delay_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from submitter.drafts import Wishes
 from submitter.folders import Folders
 from submitter.jobs import Job
 from submitter.prepare import Options
-from submitter.settings import BackendName, PandaSettings, Settings
+from submitter.settings import BACKENDS, BackendName, PandaSettings, Settings
+from submitter.submission import digest_of
 from submitter.troubles import IodError
 from tests.panda_stub.pilot import run_job, run_task
 from tests.panda_stub.server import TOKEN, PandaStub
@@ -124,6 +126,32 @@ def test_what_failed_is_retried_by_panda_and_what_is_missing_anew(client: Client
     assert client.status(job.name).state == "waiting"
 
 
+def test_an_old_end_is_not_believed_while_a_retry_is_under_way(client: Client, panda: PandaStub) -> None:
+    job = submit(client)
+    fail(panda)
+    assert client.status(job.name).state == "failed"
+    panda.server.lags = True
+    client.rerun(job.name)
+    assert panda.server.tasks[1].status == "failed"
+    assert client.status(job.name).state == "waiting"
+    panda.server.catch_up()
+    assert client.status(job.name).state == "waiting"
+    fail(panda)
+    assert client.status(job.name).state == "failed"
+
+
+def test_a_task_that_jedi_has_not_picked_up_yet(client: Client, panda: PandaStub) -> None:
+    panda.server.lags = True
+    job = submit(client)
+    status = client.status(job.name)
+    assert (status.state, status.notes) == ("waiting", [])
+    later = threading.Timer(0.5, panda.server.catch_up)
+    later.start()
+    assert client.kill(job.name).state == "killed"
+    later.join()
+    assert panda.server.tasks[1].status == "aborted"
+
+
 def test_only_what_is_missing_is_made_again(client: Client, panda: PandaStub, tmp_path: Path) -> None:
     job = submit(client)
     task = panda.server.tasks[1]
@@ -155,6 +183,21 @@ def test_a_lost_answer_is_found_by_the_task_s_name(client: Client, panda: PandaS
     job = client.rerun("tonyj-stars-00001") if way == "rerun" else client.submit(report, key="k").job
     assert len(panda.server.tasks) == 1
     assert [part.remote_id for part in client.store.parts(job.id)] == [1]
+
+
+@pytest.mark.parametrize("fault", ["lost answer", "hang up"])
+def test_a_job_that_was_not_handed_over_can_be_killed(client: Client, panda: PandaStub, fault: str) -> None:
+    report = client.check(client.draft(wishes=WISHES), Options(backend="panda"))
+    panda.faults.kinds["task/submit"] = fault
+    with pytest.raises(IodError):
+        client.submit(report)
+    name = "tonyj-stars-00001"
+    assert client.status(name).notes == [f"nobody works on it yet: `iod rerun {name}` hands it over"]
+    assert client.kill(name).state == "killed"
+    assert [task.status for task in panda.server.tasks.values()] == ["aborted"] * (fault == "lost answer")
+    panda.faults.kinds.clear()
+    assert client.rerun(name).state == "waiting"
+    assert panda.server.tasks[len(panda.server.tasks)].params["pfnList"] == ["v4242:R22"]
 
 
 def test_jobs_are_found_again_at_panda(client: Client, panda: PandaStub, tmp_path: Path) -> None:
@@ -280,6 +323,15 @@ def test_a_dry_run_sends_and_writes_nothing(iod: Iod, panda: PandaStub) -> None:
     assert local["command"].startswith("lsst-trf run --job job.json --site local")
     assert panda.calls == []
     assert not (iod.bench.folder / "store").exists()
+
+
+def test_the_same_by_another_backend_is_another_request(client: Client, panda: PandaStub) -> None:
+    digests = {
+        digest_of(client.check(client.draft(wishes=WISHES), Options(backend=backend)))
+        for backend in (*BACKENDS, *BACKENDS)
+    }
+    assert len(digests) == len(BACKENDS)
+    assert panda.calls == []
 
 
 def test_many_visits_are_one_request(client: Client, panda: PandaStub, bench: Bench) -> None:

@@ -26,7 +26,7 @@ def write_sed(folder: Path, name: str = NAME) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("driven", [False, True])
+@pytest.mark.parametrize("driven", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_own_spectrum_is_found_beside_those_of_the_release(bench: Bench, driven: bool) -> None:
     change_facts(own_release(bench), missing_sed="error")
     if driven:
@@ -44,6 +44,7 @@ def test_own_spectrum_is_found_beside_those_of_the_release(bench: Bench, driven:
     assert data_of(bench) != with_steep, "the spectrum made no difference"
 
 
+@pytest.mark.long
 def test_other_bytes_are_another_request(bench: Bench) -> None:
     write_sed(bench.folder / "seds")
     spec = bench.spec(options={"seds": "seds"})

@@ -30,7 +30,7 @@ def image_of(outcome: Outcome, name: str = E_IMAGE) -> Path:
     return next(outcome.store.rglob(name))
 
 
-@pytest.mark.parametrize("form", ["stdin", "data", "TOML", "JOB_SPEC", "keys"])
+@pytest.mark.parametrize("form", ["stdin", "data", "TOML", pytest.param("JOB_SPEC", marks=pytest.mark.long), "keys"])
 def test_every_form_of_a_request_makes_the_same(bench: Bench, form: str) -> None:
     spec = bench.spec(name="stars-7", task="stars")
     text = json.dumps(spec)
@@ -136,7 +136,9 @@ def test_catalog_of_the_old_names_with_defaults_warns_once(bench: Bench) -> None
     assert outcome.report["visits"][0]["defaults_used"]["nsnap"] == "2"
 
 
-@pytest.mark.parametrize(("name", "vistime", "is_flagged"), [("bias", 0, True), ("dark", 300, False)])
+@pytest.mark.parametrize(
+    ("name", "vistime", "is_flagged"), [("bias", 0, True), pytest.param("dark", 300, False, marks=pytest.mark.long)]
+)
 def test_calibration_image_needs_no_light(bench: Bench, name: str, vistime: int, *, is_flagged: bool) -> None:
     bench.write("sky.txt", header(telconfig=1, vistime=vistime, nsnap=1, minsource=0))
     outcome = bench.run_job(bench.spec(amplifiers=True))

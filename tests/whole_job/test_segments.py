@@ -25,7 +25,7 @@ def events(workdir: Path, name: str) -> list[str]:
     return [line for line in (workdir / "journal.jsonl").read_text().splitlines() if f'"event":"{name}"' in line]
 
 
-@pytest.mark.parametrize("amplifiers", [False, True])
+@pytest.mark.parametrize("amplifiers", [pytest.param(False, marks=pytest.mark.long), True])
 def test_segments_make_the_same_pixels_and_leave_nothing_else(bench: Bench, amplifiers: bool) -> None:
     bench.write("sky.txt", STARS)
     whole = bench.run_job(bench.spec(amplifiers=amplifiers), workdir="whole")
@@ -62,6 +62,7 @@ def test_another_worker_goes_on_after_the_last_segment(bench: Bench) -> None:
     assert hidden(bench) == []
 
 
+@pytest.mark.long
 def test_second_try_in_the_same_job_goes_on_too(bench: Bench) -> None:
     bench.write("sky.txt", STARS)
     bench.break_stage("raytrace", "if test $(wc -l < $notes/raytrace.starts) = 3; then exit 1; fi; real")

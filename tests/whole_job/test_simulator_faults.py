@@ -104,7 +104,13 @@ def test_fault_of_e2adc_that_passes_costs_one_attempt(e2adc_faults: Outcome, fau
     assert len(e2adc_faults.units[unit]["files"]) == 17
 
 
-@pytest.mark.parametrize("fault", ["it segfaults", "it makes nothing", "all pixels are zero"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "it segfaults",
+        *(pytest.param(fault, marks=pytest.mark.long) for fault in ("it makes nothing", "all pixels are zero")),
+    ],
+)
 def test_fault_of_raytrace_that_stays_ends_the_job_after_three_attempts(bench: Bench, fault: str) -> None:
     failure, script = RAYTRACE_FAULTS[fault]
     bench.break_stage("raytrace", f"image={E_IMAGE}\n{script}")
@@ -196,7 +202,7 @@ def test_all_zero_image_is_a_failure_where_a_star_alone_was_due(bench: Bench) ->
     assert outcome.images == []
 
 
-@pytest.mark.parametrize("end", ["exit 1", "kill -KILL $$"])
+@pytest.mark.parametrize("end", ["exit 1", pytest.param("kill -KILL $$", marks=pytest.mark.long)])
 @pytest.mark.parametrize("stage", ["trim", "atmosphere", "phosim.py"])
 def test_step_of_the_visit_that_fails_once_is_done_again(bench: Bench, stage: str, end: str) -> None:
     bench.break_stage(stage, ONCE.format(f"echo spoiled > trimcatalog_4242_R22_S11.pars; {end}"))

@@ -28,6 +28,7 @@ from site_configs.schema import Rucio
 from transformation.catalog.rucio_conversation import Conversation, reason_of
 from transformation.catalog.rucio_metadata import Detail, metadata_from, metadata_of
 from transformation.catalog.rucio_names import container_of, pfn_of, url_of
+from transformation.model import documents
 from transformation.model.failures import Failure
 from transformation.ports import CatalogError, FileRecord
 
@@ -173,7 +174,7 @@ class RucioCatalog:
 
         try:
             return sorted(
-                one.name for one in msgspec.convert(list(session.list_files(**self._did(dataset))), list[_Held])
+                one.name for one in documents.convert(list(session.list_files(**self._did(dataset))), list[_Held])
             )
         except DataIdentifierNotFound:
             return []
@@ -199,7 +200,7 @@ class RucioCatalog:
     def _replicas(self, session: RucioSession, names: Sequence[str]) -> list[_Held]:
         rses = "|".join(sorted({self._settings.rse, *self._rses.values()}))
         lines = session.list_replicas([self._did(name) for name in names], rse_expression=rses)
-        return msgspec.convert(list(lines), list[_Held])
+        return documents.convert(list(lines), list[_Held])
 
     def _rse_of(self, url: str) -> str:
         """The storage element whose base is above that location, the closest one."""

@@ -9,6 +9,7 @@ import msgspec
 from site_configs.schema import Rucio
 from transformation.catalog.rucio_conversation import Conversation
 from transformation.catalog.rucio_names import url_of
+from transformation.model import documents
 from transformation.ports import KnownFile, Replica
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class RucioReplicas:
                 lines = list(session.list_replicas([{"scope": scope, "name": name}]))
             except DataIdentifierNotFound:
                 return []
-            return [_known_file(one) for one in msgspec.convert(lines, list[_Listed])]
+            return [_known_file(one) for one in documents.convert(lines, list[_Listed])]
 
         return self._conversation.ask(ask)
 

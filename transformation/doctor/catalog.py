@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
+
 from site_configs.load import expand
+from site_configs.schema import Rucio, Site
+from transformation.bases import endpoint_of, site_bases
 from transformation.doctor.reading import Case, Reading, bad, ok, warn
 from transformation.layout import JobPlace
 from transformation.model.failures import Failure
@@ -54,21 +59,39 @@ def _rucio(case: Case) -> Reading:
         return warn("the catalog is to be set by the site", "set catalog.rucio in the site file")
     if find_spec("rucio") is None:
         return bad("rucio-clients is not installed here", "use a complete runtime of this package")
-    from transformation.catalog.rucio_rse import look_at_rse
-
-    places = [JobPlace(base=expand(base), user=_USER, job=_JOB) for base in case.site.storage.bases]
-    urls = [place.file_url(_VISIT, _FILE) for place in places]
-    name = f"{_JOB}/v{_VISIT}/{_FILE}"
+    places = _places_by_rse(case.site, settings.rse)
     try:
-        found = look_at_rse(settings, scope=settings.scope.replace("{user}", _USER), name=name, urls=urls)
+        findings = [_look_at_rse(settings, rse, urls) for rse, urls in places.items()]
     except CatalogError as error:
         return bad(error.detail, "check catalog.rucio in the site file, its secret and the server")
-    said = f"{settings.host} lets {settings.account} in; {settings.rse} is {found.kind}"
-    if found.misplaced:
-        return bad(
-            f"{said}, and would look for {urls[0]} at {', '.join(found.misplaced)}",
-            f"give {settings.rse} the protocol and prefix of storage.endpoints, not deterministic, or 'identity' with"
-            " scope = '{user}'",
-            failure=Failure.REGISTRATION_CONFLICT.name,
-        )
-    return ok(f"{said} and names files as jobs write them" if urls else said)
+    said = f"{settings.host} lets {settings.account} in"
+    for rse, (kind, url, elsewhere) in zip(places, findings, strict=True):
+        said += f"; {rse} is {kind}"
+        if elsewhere:
+            return bad(
+                f"{said}, and would look for {url} at {elsewhere}",
+                f"give {rse} the protocol and prefix of storage.endpoints, not deterministic, or 'identity' with"
+                " scope = '{user}'",
+                failure=Failure.REGISTRATION_CONFLICT.name,
+            )
+    named = any(places.values())
+    return ok(f"{said} and {'names' if len(places) == 1 else 'name'} files as jobs write them" if named else said)
+
+
+def _places_by_rse(site: Site, rse: str) -> dict[str, list[str]]:
+    """Where jobs would write an image at this site, by the storage element that it would be registered at."""
+    places: dict[str, list[str]] = {}
+    for base in site_bases(site):
+        endpoint = endpoint_of(site, base)
+        named = endpoint.rse if endpoint and endpoint.rse else rse
+        places.setdefault(named, []).append(JobPlace(base=base, user=_USER, job=_JOB).file_url(_VISIT, _FILE))
+    return places or {rse: []}
+
+
+def _look_at_rse(settings: Rucio, rse: str, urls: Sequence[str]) -> tuple[str, str, str]:
+    """Its kind; and one of the places with where it would look instead, both empty if all is well."""
+    from transformation.catalog.rucio_rse import look_at_rse
+
+    scope, name = settings.scope.replace("{user}", _USER), f"{_JOB}/v{_VISIT}/{_FILE}"
+    found = look_at_rse(msgspec.structs.replace(settings, rse=rse), scope=scope, name=name, urls=urls)
+    return found.kind, urls[0] if found.misplaced else "", ", ".join(found.misplaced)

@@ -33,7 +33,12 @@ _NOT_IN_SHORT = frozenset({"catalog"})
 def doctor(parsed: Namespace) -> int:
     """Run the command; the exit code. Raises `JobError` SITE_INVALID, USAGE, WORKER_UNFIT, TERMINATED."""
     only = _wanted(parsed.only)
-    site, file, gaps = _site(parsed.site)
+    try:
+        site, file, gaps = _site(parsed.site)
+    except JobError as error:
+        if parsed.json:
+            _print_document(parsed.site, "", [_no_site(error.failed)], error.failed)
+        raise
     workdir = Path(parsed.workdir)
     checks = [one for one in all_checks(site, workdir, short=parsed.short) if one.name in only]
 
@@ -52,10 +57,10 @@ def doctor(parsed: Namespace) -> int:
         checked = examine(checks, case_of)
     except KeyboardInterrupt:
         raise JobError(Failure.TERMINATED, "the doctor was interrupted") from None
-    worst = max((one.verdict for one in checked), key=list(Verdict).index, default=Verdict.OK)
+    worst = _worst(checked)
     failed = None if worst is not Verdict.BAD else _failed(site, checked)
     if parsed.json:
-        print(json.dumps(_document(site, file, checked, worst, failed), indent=1))
+        _print_document(site.name, str(file), checked, failed)
     else:
         for line in _lines(site, checked, worst):
             print(line)
@@ -96,7 +101,7 @@ def all_checks(site: Site, workdir: Path, *, short: bool) -> list[Check]:
         )
         for name in NAMES
         if not (short and name in _NOT_IN_SHORT)
-        for subject in several.get(name, [""])
+        for subject in several.get(name) or [""]
     ]
 
 
@@ -131,18 +136,29 @@ def _failed(site: Site, checked: Sequence[Checked]) -> Failed:
     )
 
 
-def _document(
-    site: Site, file: Path, checked: Sequence[Checked], worst: Verdict, failed: Failed | None
-) -> dict[str, object]:
-    return {
+def _no_site(failed: Failed) -> Checked:
+    """Where there is no site to look for, that is all there is to say."""
+    action = "correct the file: `iod-site check` lists what is wrong in it; `iod-site list` names the sites"
+    return Checked(
+        name="site", subject="", verdict=Verdict.BAD, found=failed.detail, action=action, wall_s=0.0, facts={}
+    )
+
+
+def _print_document(site: str, file: str, checked: Sequence[Checked], failed: Failed | None) -> None:
+    document = {
         "schema_version": 1,
-        "site": site.name,
-        "file": str(file),
+        "site": site,
+        "file": file,
         "host": socket.gethostname(),
-        "verdict": worst,
+        "verdict": _worst(checked),
         "exitCode": 0 if failed is None else failed.failure.code,
         "checks": [msgspec.to_builtins(one) for one in checked],
     }
+    print(json.dumps(document, indent=1))
+
+
+def _worst(checked: Sequence[Checked]) -> Verdict:
+    return max((one.verdict for one in checked), key=list(Verdict).index, default=Verdict.OK)
 
 
 def _lines(site: Site, checked: Sequence[Checked], worst: Verdict) -> list[str]:

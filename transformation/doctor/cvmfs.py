@@ -30,6 +30,8 @@ class Published:
 
 def look(case: Case) -> Reading:
     """The repository that `subject` names."""
+    if not case.subject:
+        return ok("none is asked for: the site names no repository")
     if "set-by-site" in case.subject.lower():
         return warn("which repositories there are is to be set by the site", "set cvmfs.repositories in the site file")
     folder = Path(case.site.cvmfs.mount) / case.subject

@@ -19,6 +19,7 @@ from math import ceil
 import msgspec
 
 from transformation.doctor.reading import Case, Check, Checked, Reading, bad
+from transformation.model import documents
 
 _BLOCK_BYTES = 1 << 16
 _ORPHAN_GRACE_S = 5
@@ -142,7 +143,7 @@ def _kill(child: _Child) -> None:
 
 def _reading(child: _Child, wall_s: float) -> Reading:
     words = [
-        msgspec.json.decode(line, type=_Note | _Answer) for line in bytes(child.said).split(b"\n")[:-1] if line
+        documents.decode(line, _Note | _Answer) for line in bytes(child.said).split(b"\n")[:-1] if line
     ]  # what follows the last newline was cut off
     for word in words:
         if isinstance(word, _Answer):

@@ -7,11 +7,11 @@ import platform
 import sys
 from importlib import metadata
 
-import msgspec
 import psutil
 
 from site_configs.schema import Site
 from transformation.doctor.reading import Case, Reading, bad, ok, warn
+from transformation.model import documents
 from transformation.resources import affinity_cores, decide_share, read_cgroup, units_at_once
 from transformation.simulator.release_facts import ReleaseFacts
 
@@ -77,7 +77,7 @@ def look_at_machine(case: Case) -> Reading:
 
 def phosim_facts() -> ReleaseFacts:
     """What a release needs that does not say so itself: PhoSim's figures."""
-    return msgspec.convert({"name": "phosim", "simulator": "phosim", "version": "0"}, ReleaseFacts)
+    return documents.convert({"name": "phosim", "simulator": "phosim", "version": "0"}, ReleaseFacts)
 
 
 def _for_servers(site: Site) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from transformation.doctor.reading import Case, Reading, bad, ok, warn
+from transformation.model import documents
 from transformation.model.failures import JobError
 from transformation.simulator.release import Release, find_release, list_releases
 from transformation.wiring import release_roots, sidecars
@@ -63,8 +64,8 @@ def look(case: Case) -> Reading:
 def _sampled(case: Case, release: Release, found: str) -> Reading:
     """Read programs, and other files at random, past the kernel's cache, and compare them with the manifest."""
     try:
-        listing = msgspec.json.decode((release.root / "release.json").read_bytes(), type=_Listing).files
-    except (OSError, msgspec.DecodeError) as error:
+        listing = documents.decode((release.root / "release.json").read_bytes(), _Listing).files
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return bad(f"{release.root}/release.json: {error}", _PUBLISH)
     if not listing:
         return warn(f"{found}; its manifest names no files", "publish it again with `iod-publish`")

@@ -16,6 +16,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from transformation.model import documents
 from transformation.model.failures import Failed, Failure
 from transformation.model.work import Role
 
@@ -184,7 +185,7 @@ def _parse(content: bytes, kind: type[_Receipt]) -> _Receipt | str:
     if len(content) > LIMIT_BYTES:
         return f"it is larger than {LIMIT_BYTES} bytes"
     try:
-        return msgspec.json.decode(content, type=kind)
+        return documents.decode(content, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return str(error)
     except RecursionError:  # msgspec, on brackets nested a thousand deep

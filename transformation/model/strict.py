@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
+from transformation.model import documents
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `(?P<where>.*)`)?")
@@ -42,7 +44,7 @@ def decode(text: bytes, kind: type[T]) -> T:
     else:
         try:
             document = tomllib.loads(text.decode("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOMLDecodeError
             raise DocumentInvalid(f"neither a JSON object nor valid TOML: {error}") from None
     return convert(document, kind)
 
@@ -50,7 +52,7 @@ def decode(text: bytes, kind: type[T]) -> T:
 def convert(document: object, kind: type[T]) -> T:
     """The document from already parsed JSON or TOML; raises `DocumentInvalid`."""
     try:
-        return msgspec.convert(document, kind)
+        return documents.convert(document, kind)
     except msgspec.ValidationError as error:
         raise DocumentInvalid(_explain(str(error), kind)) from None
 

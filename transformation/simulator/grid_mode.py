@@ -76,9 +76,19 @@ class GridMode:
     def open_visit(self, folder: VisitDir, visit: str) -> GridVisit:
         """What the driver left. Raises `SetUpInvalid`."""
         graph = read_graph(folder.work, visit)
+        self._check_programs(graph)
         return GridVisit(
             work=folder.work, visit=visit, graph=graph, amplifiers=self.amplifiers, checkpoints=self.checkpoints
         )
+
+    def _check_programs(self, graph: VisitGraph) -> None:
+        """Only programs of the release are started, whatever the work folder says."""
+        root = self.release.root.resolve()
+        jobs = [trim.job for trim in graph.trims.values()]
+        jobs += [job for unit in graph.units.values() for job in (unit.raytrace, unit.e2adc) if job is not None]
+        for executable in sorted({job.executable for job in jobs}):
+            if root not in Path(executable).resolve().parents:
+                raise SetUpInvalid(f"{executable} is to be started, which is not in the release")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +211,8 @@ def _read_dag(work: Path, dag: Path) -> tuple[dict[str, Job], dict[str, list[str
                     pass  # scripts and retries are ours to decide
     except OSError as error:
         raise SetUpInvalid(f"{error.filename}: {error.strerror}") from None
+    except ValueError as error:
+        raise SetUpInvalid(f"{dag.name}, or a file that it names: {error}") from None
     return jobs, parents
 
 
@@ -221,6 +233,8 @@ def _chips(pars: Path) -> tuple[str, ...]:
         words = [line.split() for line in pars.read_text().splitlines()]
     except OSError as error:
         raise SetUpInvalid(f"{pars.name}: {error.strerror}") from None
+    except ValueError as error:
+        raise SetUpInvalid(f"{pars.name}: {error}") from None
     return tuple(line[2] for line in words if len(line) == 3 and line[0] == "chipid")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from transformation.model import documents
 from transformation.model.failures import Failure, JobError
 from transformation.model.focal_plane import Sensor, TablesInvalid, read_focal_plane
 from transformation.model.strict import DocumentInvalid
@@ -109,10 +110,10 @@ class _Kind(msgspec.Struct):
 
 def _holds_simulator(folder: Path) -> bool:
     try:
-        return msgspec.json.decode((folder / "release.json").read_bytes(), type=_Kind).kind == "simulator"
+        return documents.decode((folder / "release.json").read_bytes(), _Kind).kind == "simulator"
     except OSError:
         return False
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return True  # a broken one, which is said when it is opened
 
 
@@ -135,7 +136,7 @@ def _open_with_sidecar(name: str, sidecar: Sidecar) -> Release:
 
 def _open(folder: Path, text: bytes) -> Release:
     try:
-        facts = msgspec.json.decode(text, type=ReleaseFacts)
+        facts = documents.decode(text, ReleaseFacts)
         tables = folder / "data" / facts.instrument
         sensors = read_focal_plane(
             (tables / "focalplanelayout.txt").read_text(), (tables / "segmentation.txt").read_text()
@@ -145,7 +146,7 @@ def _open(folder: Path, text: bytes) -> Release:
                 raise DocumentInvalid(f"{needed} is missing")
     except OSError as error:
         raise JobError(Failure.RELEASE_BROKEN, f"release {folder}: {error.filename}: {error.strerror}") from None
-    except (msgspec.DecodeError, TablesInvalid, DocumentInvalid, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, TablesInvalid, DocumentInvalid, UnicodeDecodeError, RecursionError) as error:
         raise JobError(Failure.RELEASE_BROKEN, f"release {folder}: {error}") from None
     return Release(
         root=folder.absolute(),

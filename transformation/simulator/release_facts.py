@@ -6,6 +6,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+Printable = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+PathInside = Annotated[str, msgspec.Meta(pattern=r"^(?!.*(?:^|/)\.\.(?:/|\Z))[A-Za-z0-9_.][A-Za-z0-9_./+-]*\Z")]
+"""Relative, and without `..`: it leads nowhere else."""
+
 
 class ReleaseOptions(msgspec.Struct, frozen=True):
     """Command-line options that differ between releases."""
@@ -40,13 +44,13 @@ class ReleaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     """`phosim`, `quicksim`, ..."""
     version: str
     """As its makers number it."""
-    interpreter: str | None = None
+    interpreter: Printable | None = None
     """Python that runs the driver: absolute, relative to the release, or a name on PATH; None = the one running us."""
-    driver: str = "phosim.py"
+    driver: PathInside = "phosim.py"
     """Relative to the release."""
     grid_mode: bool = True
     """Whether `-g condor` leaves a DAG; it also takes the folder `condor/`."""
-    instrument: str = "lsst"
+    instrument: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_]+\Z")] = "lsst"
     """Folder below `data/`, and the first part of image names."""
     memory_bytes: int = 2_300_000_000
     """Peak of one raytrace; 2.17 GB measured with PhoSim 3.4."""

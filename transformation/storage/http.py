@@ -7,7 +7,9 @@ Rules of this file
    looks before it writes, which keeps only the threads of one storage apart: `survey` tells, so that a job goes there
    only if its site says that nobody else writes.
 3. What was broken off by the network is gone on with by the next call, and checked as a whole at the end.
-4. Nothing is repeated here: that is a coat around the adapter.
+4. A writer that was killed leaves `.NAME.<word>.new`, a file or (from `create`) a folder: listings show both as files,
+   and `delete` removes both, so that whoever tidies up need not know the difference.
+5. Nothing is repeated here: that is a coat around the adapter.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import errno
 import secrets
 import threading
 import zlib
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from transformation.model.failures import Failure
@@ -27,7 +30,7 @@ from transformation.storage.http_content import Content, FileContent
 from transformation.storage.http_credentials import bearer_token
 from transformation.storage.http_dav import Dav, Held
 from transformation.storage.http_errors import CutOff, Refused
-from transformation.storage.http_exclusive import Exclusive
+from transformation.storage.http_exclusive import Exclusive, is_unfinished
 from transformation.storage.http_place import Place, place_of
 
 _TRANSFERS_AT_ONCE = 4
@@ -37,6 +40,8 @@ LIMITS = Limits()
 HURRIED_LIMITS = Limits(connect_s=4.0, silence_s=8.0, checksum_s=8.0, base_s=60.0)
 """Where another destination is left to go to."""
 _LOCAL_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CUT_OFF_BY_A_FULL_DISK = 3
+"""So often in a row an upload is broken off, by a server that is well, before its disk is taken to be full."""
 
 
 class HttpStorage:
@@ -58,6 +63,8 @@ class HttpStorage:
         self._word = word
         self._alone = threading.Lock()
         self._partial: dict[tuple[str, Path], Path] = {}
+        self._cut_off: Counter[str] = Counter()
+        """How often in a row the writing of a file was broken off, by location."""
 
     @property
     def parallel(self) -> int:
@@ -84,11 +91,13 @@ class HttpStorage:
     def list(self, url: str) -> Sequence[Entry]:
         """See `Storage.list`."""
         found = self._dav.names(place_of(url))
-        return [Entry(name=one.name, size_bytes=one.size_bytes) for one in found if not one.is_folder]
+        files = (one for one in found if not one.is_folder or is_unfinished(one.name))
+        return [Entry(name=one.name, size_bytes=one.size_bytes) for one in files]
 
     def folders(self, url: str) -> Sequence[str]:
         """See `Storage.folders`."""
-        return [one.name for one in self._dav.names(place_of(url)) if one.is_folder]
+        found = self._dav.names(place_of(url))
+        return [one.name for one in found if one.is_folder and not is_unfinished(one.name)]
 
     def read(self, url: str, *, limit_bytes: int) -> bytes:
         """See `Storage.read`."""
@@ -130,6 +139,10 @@ class HttpStorage:
         except OSError as error:
             detail = f"cannot store {path}: {error.strerror}"
             raise StorageError(Failure.OUTPUT_MISSING, detail, transient=False) from error
+        with self._full_disks_noticed(place):
+            self._put(place, content)
+
+    def _put(self, place: Place, content: FileContent) -> None:
         hidden = self._hidden(place)
         try:
             self._dav.put(hidden, content)
@@ -149,20 +162,23 @@ class HttpStorage:
     def create(self, url: str, content: bytes) -> bool:
         """See `Storage.create`, and rule 2."""
         place = place_of(url)
-        if self._exclusive.works(place.parent):
-            return self._exclusive.create(place, Content(content))
-        with self._alone:
-            return self._create_alone(place, Content(content))
+        with self._full_disks_noticed(place):
+            if self._exclusive.works(place.parent):
+                return self._exclusive.create(place, Content(content))
+            with self._alone:
+                return self._create_alone(place, Content(content))
 
     def rename(self, url: str, new_url: str) -> None:
         """See `Storage.rename`."""
         self._dav.move(place_of(url), place_of(new_url), overwrite=True)
 
     def delete(self, url: str) -> None:
-        """See `Storage.delete`. A folder is let be: many servers would remove all that is in it."""
+        """See `Storage.delete`. A folder is let be, but for rule 4: many servers would remove all that is in it."""
         place = place_of(url)
         if self._dav.size(place) is not None:
             self._dav.delete(place)
+        elif is_unfinished(place.name):
+            self._exclusive.discard(place)
 
     def survey(self, url: str) -> Survey:
         """See `Storage.survey`; the server is tried out with a few small files.
@@ -180,6 +196,32 @@ class HttpStorage:
             hidden.unlink(missing_ok=True)
 
     # -- what it takes
+
+    @contextmanager
+    def _full_disks_noticed(self, place: Place) -> Iterator[None]:
+        """XRootD's door (5.5.3) has no word for a full disk: it hangs up on the bytes, and goes on taking empty files.
+
+        A network that is bad does neither reliably, so one such upload proves nothing.
+        """
+        try:
+            yield
+        except CutOff as cut:
+            self._cut_off[place.url] += 1
+            if cut.silent or self._cut_off[place.url] < _CUT_OFF_BY_A_FULL_DISK or not self._takes_names(place):
+                raise
+            detail = f"{cut.detail}; so {self._cut_off.pop(place.url)} times, while an empty file is taken: it is full"
+            raise StorageError(Failure.STORAGE_FULL, detail, transient=False) from cut
+        self._cut_off.pop(place.url, None)
+
+    def _takes_names(self, place: Place) -> bool:
+        hidden = self._hidden(place)
+        try:
+            self._dav.put(hidden, Content(b""))
+        except StorageError:
+            return False
+        finally:
+            self._forget(hidden)
+        return True
 
     def _held(self, hidden: Place) -> Held:
         """What has been stored, as far as it is known at once: XRootD's checksums fail now and then without any cause,

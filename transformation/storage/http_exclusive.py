@@ -14,6 +14,9 @@ its own name and is renamed or removed once, by whoever comes first. While one i
 `F`; and `F` is looked for after the slot is won. So nothing is overwritten, and one writer at most is told that the
 file is its own.
 
+A writer that died before step 2 leaves its folder. Whoever finds `F` there may `discard` it: renamed first, so that a
+writer who lives still has all of it or nothing.
+
 Whether a server does all this is tried out before it is relied on.
 """
 
@@ -34,6 +37,12 @@ _ROUNDS = 20
 """In each of them somebody else's file appears or goes; a unit has two or three writers."""
 _IN_THE_WAY = frozenset({409, 412, 500})
 """How servers say that a folder is not empty; XRootD's door says 500."""
+_UNFINISHED = ".new"
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether that is what a writer calls its work before it is done."""
+    return name.startswith(".") and name.endswith(_UNFINISHED)
 
 
 class Exclusive:
@@ -55,7 +64,8 @@ class Exclusive:
     def create(self, target: Place, content: Content) -> bool:
         """True for the one who created it. Raises `StorageError`; then it may have been created."""
         token = self._token()
-        own, slot = target.sibling(f".{target.name}.{token}.new"), target.sibling(f".{target.name}.slot")
+        own = target.sibling(f".{target.name.removeprefix('.')}.{token}{_UNFINISHED}")
+        slot = target.sibling(f".{target.name}.slot")
         if self._dav.size(target) is not None:
             return False
         try:
@@ -69,6 +79,15 @@ class Exclusive:
         self._tidy(*((slot,) if won else (own.child(token), own)))
         return created
 
+    def discard(self, own: Place) -> None:
+        """Remove what a writer left that did not come to step 2; nothing if it is not there. Raises `StorageError`."""
+        away = own.sibling(f"{own.name.removesuffix(_UNFINISHED)}.{self._token()}{_UNFINISHED}")
+        with suppress(Missing):
+            self._dav.move(own, away, overwrite=False)
+            for one in self._dav.names(away):
+                self._dav.delete(away.child(one.name))
+            self._dav.delete(away)
+
     def _wins(self, own: Place, slot: Place, token: str, target: Place) -> bool:
         """Step 2, until the slot is ours (True) or the file is there (False)."""
         for _ in range(_ROUNDS):
@@ -78,6 +97,8 @@ class Exclusive:
             except Refused as refused:
                 if refused.status not in _IN_THE_WAY:
                     raise
+            except Missing:
+                return self._was_discarded(target)
             held = [one.name for one in self._dav.names(slot)]
             if token in held:
                 return True  # it was done all the same
@@ -86,6 +107,13 @@ class Exclusive:
             if self._dav.size(target) is not None:
                 return False
         detail = f"{target.shown}: others keep creating and removing it"
+        raise StorageError(Failure.STORAGE_DAMAGED, detail, transient=True)
+
+    def _was_discarded(self, target: Place) -> bool:
+        """Somebody who found the file took us for dead: then it is there, unless it has been removed since."""
+        if self._dav.size(target) is not None:
+            return False
+        detail = f"{target.shown}: somebody tidied it away while it was being created"
         raise StorageError(Failure.STORAGE_DAMAGED, detail, transient=True)
 
     def _finish(self, content: Place, target: Place) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from transformation.patience import Patience, Repeater
-from transformation.ports import Entry, Retry, Stat, Storage, StorageError, Survey
+from transformation.ports import Entry, Measured, MeasuringStorage, Retry, Stat, Storage, StorageError, Survey
 
 __all__ = ["Patience", "RetryingStorage"]
 
@@ -72,6 +72,14 @@ class RetryingStorage:
     def get(self, url: str, path: Path) -> None:
         """See `Storage.get`."""
         self._repeated("get", url, lambda: self._inner.get(url, path))
+
+    def get_measured(self, url: str, path: Path, expected: Measured) -> Measured | None:
+        """See `MeasuringStorage`; None also where the storage inside cannot do that."""
+        inner = self._inner
+        if isinstance(inner, MeasuringStorage):
+            return self._repeated("get", url, lambda: inner.get_measured(url, path, expected))
+        self.get(url, path)
+        return None
 
     def put(self, path: Path, url: str) -> None:
         """See `Storage.put`; ask the far end what it holds."""

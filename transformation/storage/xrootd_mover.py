@@ -32,6 +32,7 @@ from isal import isal_zlib
 from XRootD import client
 from XRootD.client.flags import AccessMode, DirListFlags, HostTypes, OpenFlags, QueryCode
 
+from transformation.model import documents
 from transformation.storage.xrootd_words import Answer, Listed, Operation, Question, Status
 
 _BLOCK_BYTES = 4 << 20
@@ -142,12 +143,16 @@ def _start(question: Question) -> Answer:
 
 
 def _get(question: Question) -> Answer:
-    checksum = 1
+    checksum, n_bytes = 1, 0
     with _opened(question) as file, _locally(question.local, "xb") as target:
-        for block in _blocks(file):
+        for block in _blocks(file, question.expected_bytes):
             target.write(block)
             checksum = isal_zlib.adler32(block, checksum)
-    return Answer(differs=_difference(question.server, question.path, f"{checksum:08x}"))
+            n_bytes += len(block)
+    adler32 = f"{checksum:08x}"
+    as_expected = (n_bytes, adler32) == (question.expected_bytes, question.expected_adler32)
+    differs = "" if as_expected else _difference(question.server, question.path, adler32)
+    return Answer(differs=differs, size_bytes=n_bytes, adler32=adler32)
 
 
 def _put(question: Question) -> Answer:
@@ -290,11 +295,14 @@ def _check_length(held_bytes: int, sent_bytes: int) -> None:
         raise Refused(Status(code=_SERVER_ANSWERED, errno=_NO_SPACE, message=message))
 
 
-def _blocks(file: Any) -> Iterator[bytes]:
+def _blocks(file: Any, n_bytes: int = 0) -> Iterator[bytes]:
+    """What the file holds; of one whose size is known no end is looked for."""
     offset = 0
-    while block := _checked(file.read(offset, _BLOCK_BYTES)):
+    while block := _checked(file.read(offset, min(_BLOCK_BYTES, n_bytes - offset) if n_bytes else _BLOCK_BYTES)):
         yield block
         offset += len(block)
+        if offset == n_bytes:
+            return
 
 
 def _settled_size(question: Question) -> int:
@@ -353,7 +361,7 @@ def main() -> None:
     sending = threading.Lock()
 
     def serve(number: bytes, text: bytes) -> None:
-        said = msgspec.json.encode(answer(msgspec.json.decode(text, type=Question)))
+        said = msgspec.json.encode(answer(documents.decode(text, Question)))
         with sending:
             answers.write(b"%s %s\n" % (number, said))
             answers.flush()

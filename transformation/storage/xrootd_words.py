@@ -38,6 +38,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """PUT: the file to be sent; GET: the file to be made."""
     content: bytes = b""
     limit_bytes: int = 0
+    expected_bytes: int = 0
+    """GET: the size of the file, if it is known."""
+    expected_adler32: str = ""
+    """GET: its checksum, if it is known; a file that has it is not asked of the server again."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

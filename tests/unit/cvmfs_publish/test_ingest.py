@@ -48,6 +48,23 @@ def test_a_tarball_then_a_transaction_that_names_it(server: StandIn, tree: Path)
     assert server.changing_calls() == []
 
 
+def test_what_is_ingested_belongs_to_who_will_retire_it(
+    server: StandIn, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners = set()
+    real = ingest.IngestBackend._run_ingest
+
+    def look(self: ingest.IngestBackend, edit: AddRelease) -> None:
+        with tarfile.open(self._tarball(edit)) as tar:
+            owners.update((member.uid, member.gid) for member in tar)
+        real(self, edit)
+
+    monkeypatch.setattr(os, "getgid", lambda: 4711)
+    monkeypatch.setattr(ingest.IngestBackend, "_run_ingest", look)
+    assert publish(server, tree).code == 0
+    assert owners == {(os.getuid(), 4711)}
+
+
 def test_nested_catalogs_come_with_the_transaction(
     server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,7 +98,20 @@ def test_only_the_called_subcommand_is_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=KIT.parent)
     loaded = done.stdout.splitlines()[-1]
-    assert loaded == "['cvmfs_publish.commands.exit_codes', 'cvmfs_publish.commands.options']"
+    assert loaded == "['cvmfs_publish.commands.exit_codes', 'cvmfs_publish.commands.results']"
+
+
+def test_verifying_loads_little() -> None:
+    """A small repository is verified faster than these are loaded."""
+    code = (
+        "import sys; from cvmfs_publish.cli import main\n"
+        "main(['verify', '--http', 'http://127.0.0.1:9/x', '--repository', 'x.org', '--public-key', sys.executable])\n"
+        "heavy = {'cvmfs_publish.config', 'cvmfs_publish.mounted', 'dataclasses', 'email', 'json', 'ssl'}\n"
+        "print('heavy:', sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=KIT.parent)
+    assert "UNREACHABLE" in done.stdout
+    assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
 def test_a_bug_has_a_code_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

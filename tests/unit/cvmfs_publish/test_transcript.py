@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cvmfs_publish.backends.preconditions import state_problems
 from cvmfs_publish.backends.words import explain, state_in, tags_in, whitelist_days_in
 from cvmfs_publish.exits import Exit
 from cvmfs_publish.processes import Finished
@@ -157,6 +158,12 @@ def test_the_kit_reads_the_states() -> None:
     assert replica is not None
     assert not replica.is_stratum0
     assert state_in(RECORDED[0].out, "example.org") is None
+
+
+def test_a_whitelist_that_the_web_server_does_not_give() -> None:
+    state = state_in(f"{NAME} (stratum0 / local - whitelist unreachable)\n", NAME)
+    assert state is not None
+    assert [problem.exit for problem in state_problems(state, NAME)] == [Exit.NOT_READY]
 
 
 def test_the_kit_reads_tags_and_days() -> None:

@@ -52,8 +52,8 @@ def test_a_pilot_gets_the_package_as_its_user(tmp_path: Path) -> None:
     for _ in range(2):  # a second time replaces the first
         place = install(tmp_path)
     assert place == tmp_path / "pilot/user/imsim"
-    assert (place / "common.py").is_file()
-    assert (place / "exit_codes.json").is_file()
+    for name in ("common.py", "core/report.py", "exit_codes.json", "retry_rules.json", "retry_rules.sql", "README.md"):
+        assert (place / name).read_bytes() == (PACKAGE / name).read_bytes()
 
 
 def test_no_pilot_no_package(tmp_path: Path) -> None:

@@ -74,6 +74,18 @@ def test_what_is_no_toml(tmp_path: Path, text: str, line: int) -> None:
     assert (problem.level, problem.line) == ("error", line)
 
 
+def test_what_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_bytes(b'name = "caf\xe9"\n')
+    (problem,) = check_file(path)
+    assert problem.message == "no UTF-8 text: byte 11 is 0xe9"
+
+
+def test_the_beginning_of_a_key_is_enough_for_a_hint(tmp_path: Path) -> None:
+    (problem,) = check_file(write_site(tmp_path, "[cvmfs]\nrepos = []\n"))
+    assert problem.message == "unknown key, did you mean 'repositories'?"
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     (problem,) = check_file(tmp_path / "nowhere.toml")
     assert problem.message == "No such file or directory"

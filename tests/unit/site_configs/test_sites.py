@@ -48,6 +48,14 @@ def test_names_are_names_of_one_site_each() -> None:
     assert len(set(names)) == len(names)
 
 
+def test_a_wrong_file_is_told_by_line_and_where_the_rest_is_listed(tmp_path: Path) -> None:
+    path = write_site(tmp_path, '[worker]\ncores = "four"\nmemory = 3\n')
+    with pytest.raises(SiteInvalid) as caught:
+        load_site(str(path))
+    first = f"{path}:3: 'worker.cores': expected a whole number from 1, got 'four'"
+    assert str(caught.value) == f"{first}; and 1 more: `iod-site check {path}` lists all"
+
+
 def test_an_unknown_site() -> None:
     with pytest.raises(SiteInvalid, match="unknown site 'SLCA', did you mean 'SLAC'") as caught:
         find_site("SLCA")

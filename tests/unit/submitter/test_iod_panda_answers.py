@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from submitter.folders import Folders
 from submitter.jobs import State
 from submitter.panda.answers import (
     facts_of,
+    inputs_of,
     job_ids_of,
     latest,
     state_of_job,
@@ -18,7 +22,9 @@ from submitter.panda.answers import (
     was_taken,
     why_failed,
 )
+from submitter.panda.gateway import Gateway
 from submitter.panda.tasks import task_name
+from submitter.settings import PandaSettings
 from submitter.troubles import IodError, Trouble
 from tests.unit.submitter.job_samples import job
 from transformation.model.failures import Failure
@@ -157,3 +163,28 @@ def test_tasks_of_a_job_are_found_by_name() -> None:
     }
     assert sorted(tasks_of(one, answer)) == [(1, 4), (2, 5)]
     assert list(tasks_of(one, None)) == []
+
+
+def test_lines_that_come_together_are_read_one_by_one() -> None:
+    reading, writing = os.pipe()
+    said: list[str] = []
+    gateway = Gateway("https://panda.example.org", PandaSettings(), Folders(Path("/nowhere")))
+    with os.fdopen(reading, "rb") as stream:
+        os.write(writing, b'{"say": "sign in"}\n{"status": 0, "output": 1}\n{"status": 0, "output": 2}\n')
+        answers = [gateway._read(stream, 5.0, said.append) for _ in range(2)]
+        os.close(writing)
+        with pytest.raises(EOFError):
+            gateway._read(stream, 5.0, said.append)
+    assert ([one["output"] for one in answers], said) == ([1, 2], ["sign in"])
+
+
+@pytest.mark.parametrize("params", [{"pfnList": ["v1:R22"]}, '{"pfnList": ["v1:R22"]}'], ids=["object", "text"])
+def test_inputs_of_a_task_that_stands_at_the_server(params: object) -> None:
+    assert inputs_of(params) == ("v1:R22",)
+
+
+@pytest.mark.parametrize("params", [None, "<html>", [1]], ids=["nothing", "page", "list"])
+def test_what_are_no_parameters_of_a_task(params: object) -> None:
+    with pytest.raises(IodError) as caught:
+        inputs_of(params)
+    assert caught.value.row is Trouble.PANDA_GARBLED

@@ -93,6 +93,13 @@ def test_no_word_where_tls_is_not_offered() -> None:
     assert server.mails == []
 
 
+def test_the_dns_is_not_asked_who_we_are(trusted: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getfqdn", lambda *_: pytest.fail("asked"))
+    with MailServer(certificate=trusted) as server:
+        send_mail(NOTICE, mail_to(server))
+    assert len(server.mails) == 1
+
+
 def test_wrong_password_is_said_and_not_shown(trusted: tuple[Path, Path], tmp_path: Path) -> None:
     with MailServer(certificate=trusted, account=Account(user="u", password="other")) as server:
         with pytest.raises(NotSent, match="535 authentication failed") as caught:
