@@ -10,7 +10,7 @@ N := 100
 SEED := 1
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-long test-servers test-pilot chaos check bench generate releases tools clean
+.PHONY: help demo test test-long test-servers test-pilot chaos fuzz check bench generate releases tools clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-pilot: $(VENV)/.dev  ## the job inside the real PanDA pilot (PyPI); minutes
 
 chaos: $(VENV)/.dev releases  ## run N whole jobs under faults drawn at random: make chaos N=1000 SEED=1 [RECORD=FILE]
 	$(BIN)/python -m tests.chaos --cases $(N) --seed $(SEED) $(if $(RECORD),--record $(RECORD))
+
+fuzz: $(VENV)/.dev releases  ## bad input: N new examples of each kind: make fuzz N=5000
+	IOD_FUZZ=$(N) $(BIN)/python -m pytest -n $(TEST_PROCESSES) tests/bad_input -k fuzz
 
 check: $(VENV)/.dev  ## lint, format, types, imports, shell scripts, generated files
 	$(BIN)/ruff check .

@@ -20,8 +20,9 @@ import time
 from pathlib import Path
 
 from quicksim.release import build_release, release_name
-from tests.pilot.real_pilot import LIMIT_S, TRANSFORMATION, Pilot, why_not
+from tests.pilot.real_pilot import LIMIT_S, TRANSFORMATION, Pilot
 from tests.pilot.scenarios import HOOKS, SCENARIOS, Bed
+from tests.pilot.source import why_not
 from tests.servers.xrootd_server import XRootDServer
 
 ROUNDS = 5

@@ -18,6 +18,7 @@ from cvmfs_publish.layout import CATALOG_MARKER, MANIFEST
 from cvmfs_publish.repository.catalogs import Item
 from cvmfs_publish.repository.http import Absent, Route
 from cvmfs_publish.repository.reader import Checksums, State, Tree, open_state, unpacked
+from cvmfs_publish.signals import Interrupted
 
 if TYPE_CHECKING:
     from cvmfs_publish.manifest import FileEntry, Release
@@ -80,7 +81,7 @@ class Proof:
 
 
 def prove(route: Route, wanted: Wanted, now: datetime) -> Proof:
-    """Check everything through one route; nothing is raised."""
+    """Check everything through one route; nothing is raised but `Interrupted`."""
     proof = Proof(route)
     try:
         proof.state = open_state(route, wanted.repository, wanted.public_key, now)
@@ -89,6 +90,8 @@ def prove(route: Route, wanted: Wanted, now: datetime) -> Proof:
         with closing(Tree(route, proof.state.manifest, wanted.tag)) as tree:
             tree.prove_attachments()
             _prove_tree(route, tree, wanted, proof)
+    except Interrupted:
+        raise
     except KitError as error:
         proof.exit, proof.problem = error.exit, str(error)
     finally:
@@ -99,6 +102,8 @@ def prove(route: Route, wanted: Wanted, now: datetime) -> Proof:
 def _snapshot(route: Route) -> str:
     try:
         text = route.get(_STATUS, limit_bytes=1 << 16)
+    except Interrupted:
+        raise
     except (Absent, KitError):
         return ""  # a Stratum 0 has none
     found = _SNAPSHOT.search(text)
@@ -220,5 +225,5 @@ _WORST_FIRST = (
 
 def verdict(proofs: Sequence[Proof]) -> Optional[Exit]:
     """The worst that was found; None if all is proven everywhere."""
-    found = {proof.exit for proof in proofs}
-    return next((one for one in _WORST_FIRST if one in found), None)
+    found = [proof.exit for proof in proofs if proof.exit is not None]
+    return next((one for one in [*_WORST_FIRST, *found] if one in found), None)

@@ -103,19 +103,17 @@ def draw_mosaic(
 ) -> Image:
     """A picture, at most `width_px` wide, of the e-images given; exposures of one sensor are averaged.
 
-    What is `white_sigma` (default: the stretch's own) above the sky, in units of its noise, is white.
-
-    The caption's first line is its title. Labels that fall on no sensor are left out. Raises `ValueError` if there is
-    no image, or one whose name is not a sensor's; `OSError` if one cannot be read.
+    What is `white_sigma` (default: the stretch's own) above the sky, in units of its noise, is white. The caption's
+    first line is its title. Labels that fall on no sensor are left out. Raises `ValueError` if there is no image, or
+    one whose name is not a sensor's; `OSError` if one cannot be read.
     """
     if not images:
         raise ValueError("no images to make a picture of")
     sensors = {path: _header_sensor(path) for path in images}
     left, right, bottom, top = _frame([sensor for sensor, _ in sensors.values()])
     bin_px = max(1, math.ceil((right - left) / (width_px - 2 * MARGIN_PX)))
-    tiles = _tiles(sensors, bin_px)
     return _Sheet(
-        tiles=tiles,
+        tiles=_tiles(sensors, bin_px),
         left=left,
         right=right,
         bottom=bottom,
@@ -274,8 +272,7 @@ class _Sheet:
             pixel = pixel_of(tile.pointing, tile.sensor, label.ra_deg, label.dec_deg)
             if pixel is not None and 0 <= pixel[0] < tile.sensor.nx and 0 <= pixel[1] < tile.sensor.ny:
                 x, y = self._place(tile.sensor, *pixel)
-                _, floor = self._place(tile.sensor, 0, 0)
-                below = y + 4.5 * title_px < floor
+                below = y + 4.5 * title_px < self._place(tile.sensor, 0, 0)[1]
                 place = (x, y + (2.4 if below else -2.4) * title_px)
                 ink.text(place, label.text, fill=MARK, font=_font(title_px - 5), anchor="mt" if below else "mb")
                 return
@@ -283,18 +280,15 @@ class _Sheet:
     def _draw_compass(self, ink: ImageDraw, width: int, height: int, title_px: int) -> None:
         """North and east, and five arcminutes, at the right of the caption."""
         turn = math.radians(self.tiles[0].pointing.rotskypos_deg)
+        sin, cos = math.sin(turn), math.cos(turn)
         arm = 1.1 * title_px
         x, y = width - MARGIN_PX - 1.2 * title_px, height + 0.9 * title_px
         # North is (sin r, cos r) in the focal plane, east (cos r, -sin r); in the picture x and y are turned round.
-        for name, dx, dy in (
-            ("N", -math.sin(turn), -math.cos(turn)),
-            ("E", -math.cos(turn), math.sin(turn)),
-        ):
+        for name, dx, dy in (("N", -sin, -cos), ("E", -cos, sin)):
             ink.line((x, y, x + arm * dx, y + arm * dy), fill=FAINT_TEXT, width=2)
             place = (x + 1.55 * arm * dx, y + 1.55 * arm * dy)
             ink.text(place, name, fill=FAINT_TEXT, font=_font(title_px - 6), anchor="mm")
-        length = 5 * PIXELS_PER_ARCMIN / self.bin_px
-        end = x - 3.2 * title_px
+        length, end = 5 * PIXELS_PER_ARCMIN / self.bin_px, x - 3.2 * title_px
         if length < width / 2:
             ink.line((end - length, y, end, y), fill=FAINT_TEXT, width=2)
             ink.text((end - length / 2, y + 4), "5'", fill=FAINT_TEXT, font=_font(title_px - 5), anchor="mt")

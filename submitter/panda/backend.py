@@ -31,6 +31,8 @@ from transformation.wiring import open_site, storage_for
 
 _SITE_IN_A_SHELL = re.compile(r"[A-Za-z0-9._/+-]+")
 _SHOWN_INPUTS = 20
+_OF_ONE_JOB = frozenset({Trouble.PANDA_REFUSED, Trouble.SITE_CLOSED, Failure.SITE_INVALID})
+"""Of other troubles all jobs of the server have the same."""
 
 
 def open_panda_backend(name: BackendName, store: Store, folders: Folders, settings: Settings) -> Backend:
@@ -58,6 +60,26 @@ class PandaBackend:
         for gateway in self._gateways.values():
             gateway.close()
         self._gateways.clear()
+
+    def refresh(self, jobs: Sequence[Job]) -> None:
+        """See `Backend.refresh`. A job that cannot be asked about, such as one whose site file is gone, keeps none of
+        the others back."""
+        troubles: list[IodError | JobError] = []
+        for job in jobs:
+            try:
+                self.renew(job)
+            except JobError as error:
+                troubles.append(error)
+            except IodError as error:
+                if error.row not in _OF_ONE_JOB:
+                    raise
+                troubles.append(error)
+        if troubles:
+            raise troubles[0]
+
+    def renew(self, job: Job) -> None:
+        """Renew what the state file says of one job."""
+        raise NotImplementedError
 
     def gateway(self, job: Job) -> Gateway:
         """The server of a job's site."""

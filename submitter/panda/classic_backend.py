@@ -40,17 +40,16 @@ class ClassicBackend(PandaBackend):
         parts = [Part(job_id=0, number=at, selects=(one,), attempt=1) for at, one in enumerate(islice(selects, 3), 1)]
         return list(self._fields(job, parts))
 
-    def refresh(self, jobs: Sequence[Job]) -> None:
+    def renew(self, job: Job) -> None:
         """Ask for all that are not over, many in one call."""
-        for job in jobs:
-            parts = [part for part in self.store.parts(job.id) if not part.replaced and not part.state.over]
-            known = {part.remote_id: part for part in parts if part.remote_id}
-            changed = []
-            for chunk in _chunks(list(known), MOST_JOBS):
-                found = self._descriptions(job, chunk)
-                changed += [self._renewed(job, known[panda_id], found.get(panda_id)) for panda_id in chunk]
-            if changed:
-                self.store.settle_parts(job.id, changed)
+        parts = [part for part in self.store.parts(job.id) if not part.replaced and not part.state.over]
+        known = {part.remote_id: part for part in parts if part.remote_id}
+        changed = []
+        for chunk in _chunks(list(known), MOST_JOBS):
+            found = self._descriptions(job, chunk)
+            changed += [self._renewed(job, known[panda_id], found.get(panda_id)) for panda_id in chunk]
+        if changed:
+            self.store.settle_parts(job.id, changed)
 
     def kill(self, job: Job) -> None:
         """See `Backend.kill`."""

@@ -47,13 +47,12 @@ class TaskBackend(PandaBackend):
         drafts = enumerate(draft_tasks(job, selects), start=1)
         return [shortened(task_params(job, draft, number, place, settings)) for number, draft in islice(drafts, 3)]
 
-    def refresh(self, jobs: Sequence[Job]) -> None:
+    def renew(self, job: Job) -> None:
         """One short question for each task that is not over."""
-        for job in jobs:
-            parts = [part for part in self.store.parts(job.id) if not part.replaced and not part.state.over]
-            changed = [self._renewed(job, part) for part in parts if part.remote_id]
-            if changed:
-                self.store.settle_parts(job.id, changed)
+        parts = [part for part in self.store.parts(job.id) if not part.replaced and not part.state.over]
+        changed = [self._renewed(job, part) for part in parts if part.remote_id]
+        if changed:
+            self.store.settle_parts(job.id, changed)
 
     def kill(self, job: Job) -> None:
         """See `Backend.kill`: registered at the server, which takes a few minutes."""

@@ -52,7 +52,7 @@ def write_job(sandbox: Sandbox, **changes: object) -> None:
     sandbox.put("more.txt", STAR.replace(b"object 1", b"object 3"))
 
 
-@examples(60)
+@examples(15)
 @given(catalogs)
 @example(HEADER + b"includeobj ../outside/secret.txt\n")
 @example(HEADER.replace(b"4242", b"9" * 5000))
@@ -69,7 +69,7 @@ def test_a_plan_of_any_catalog(sandbox: Sandbox, content: bytes) -> None:
     assert SECRET not in answer.out + answer.err
 
 
-@examples(40)
+@examples(10)
 @given(commands, catalogs)
 def test_a_plan_of_any_commands(sandbox: Sandbox, content: bytes, included: bytes) -> None:
     sandbox.clear()
@@ -80,7 +80,7 @@ def test_a_plan_of_any_commands(sandbox: Sandbox, content: bytes, included: byte
     sandbox.check("lsst-trf", "plan", "--job", "job.json")
 
 
-@examples(20)
+@examples(5)
 @given(catalogs)
 def test_iod_check_of_any_catalog(sandbox: Sandbox, content: bytes) -> None:
     sandbox.clear()
@@ -90,7 +90,7 @@ def test_iod_check_of_any_catalog(sandbox: Sandbox, content: bytes) -> None:
     assert SECRET not in answer.out + answer.err
 
 
-@examples(300)
+@examples(100)
 @given(st.one_of(commands.map(lambda content: content.decode("utf-8", "replace")), odd_texts))
 @example("extraid " + "7" * 5000)
 @example("centroidfile " + "7" * 5000)

@@ -72,7 +72,7 @@ def _stays_inside(name: str) -> bool:
     return "/" not in name and name not in {"", ".", ".."} and "\0" not in name
 
 
-@examples(300)
+@examples(100)
 @given(bytes_of(MANIFEST))
 @example(b"[" * 100_000)
 @example(b'{"unit": ' * 100_000)
@@ -86,7 +86,7 @@ def test_manifests_are_read_or_refused(content: bytes) -> None:
         assert found
 
 
-@examples(200)
+@examples(66)
 @given(bytes_of(FAILURE), bytes_of(CLAIM))
 def test_failures_and_claims_are_read_or_refused(failure: bytes, claim: bytes) -> None:
     found, said = parse_failure(failure, unit=UNIT.id), parse_claim(claim, unit=UNIT.id)
@@ -110,7 +110,7 @@ receipt_names = st.sampled_from(
 any_receipt = st.one_of(bytes_of(MANIFEST), bytes_of(FAILURE), bytes_of(CLAIM))
 
 
-@examples(80)
+@examples(20)
 @given(st.lists(st.tuples(receipt_names, any_receipt), min_size=1, max_size=3))
 def test_an_attempt_at_any_destination(sandbox: Sandbox, receipts: list[tuple[str, bytes]]) -> None:
     """It finds the unit done, or makes it again, and ends with a good manifest; other folders are left alone."""
@@ -130,7 +130,7 @@ def test_an_attempt_at_any_destination(sandbox: Sandbox, receipts: list[tuple[st
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} <= {*NAMES}
 
 
-@examples(25)
+@examples(6)
 @given(
     st.lists(st.tuples(receipt_names, any_receipt), min_size=1, max_size=3),
     st.sampled_from([["register"], ["reconcile"], ["reconcile", "--json", "--checksums"]]),
@@ -146,7 +146,7 @@ def test_register_and_reconcile_any_destination(
     sandbox.check("lsst-trf", *words, str(place.folder), "--site", "local")
 
 
-@examples(15)
+@examples(5)
 @given(
     st.one_of(st.binary(max_size=200), damaged(b"SQLite format 3\0" + bytes(84)), st.just(b"")),
     st.sampled_from([["register"], ["reconcile"]]),
@@ -157,7 +157,7 @@ def test_any_catalog_file(sandbox: Sandbox, content: bytes, words: list[str]) ->
     sandbox.check("lsst-trf", *words, str(place.folder), "--site", "local")
 
 
-@examples(25)
+@examples(6)
 @given(odd_texts)
 def test_any_location(sandbox: Sandbox, location: str) -> None:
     committed(sandbox)

@@ -39,7 +39,7 @@ def plan(sandbox: Sandbox) -> None:
     sandbox.check("lsst-trf", "plan", "--job", "job.json", env={"IOD_RELEASES": str(sandbox.here / "releases")})
 
 
-@examples(50)
+@examples(12)
 @given(st.one_of(json_texts(spoilt(FACTS)), damaged(json.dumps(FACTS).encode()), st.binary(max_size=50)))
 @example(b"{" * 5000)
 @example(b'{"name": "\\ud800"}')
@@ -53,7 +53,7 @@ def test_any_release_json(sandbox: Sandbox, content: bytes) -> None:
     plan(sandbox)
 
 
-@examples(40)
+@examples(10)
 @given(st.sampled_from([LAYOUT, SEGMENTATION, "default_instcat", "examples/nobackground"]), st.data())
 def test_any_tables(sandbox: Sandbox, name: str, data: st.DataObject) -> None:
     release = make(sandbox)
@@ -70,7 +70,7 @@ def test_any_tables(sandbox: Sandbox, name: str, data: st.DataObject) -> None:
     plan(sandbox)
 
 
-@examples(30)
+@examples(7)
 @given(st.sampled_from(ODD_PLACES), st.sampled_from(["gone", "folder", "file", "link", "loop", "unreadable", "empty"]))
 def test_any_odd_file(sandbox: Sandbox, name: str, kind: str) -> None:
     place = make(sandbox) / name
@@ -107,7 +107,7 @@ SUBMIT = "executable = /release/bin/raytrace\ninitialdir = .\ninput = raytrace_1
 PARS = "chipid 0 R22_S11\nobshistid 1\n"
 
 
-@examples(200)
+@examples(66)
 @given(
     spoilt_lines(DAG, words=["JOB", "PARENT", "CHILD", "trim_1_0", ".."]),
     spoilt_lines(SUBMIT, words=["executable", "input", "=", ".."]),

@@ -64,7 +64,7 @@ def furnish(sandbox: Sandbox) -> None:
     sandbox.put("commands.txt", "zenith_v 22\n")
 
 
-@examples(300)
+@examples(100)
 @given(spec_bytes)
 @example(b'{"schema_version": 1, "name": "\\ud800"}')
 @example(b"\xef\xbb\xbf{}")
@@ -77,21 +77,21 @@ def test_specs_are_read_or_refused(text: bytes) -> None:
         assert isinstance(parse_spec(text), JobSpec)
 
 
-@examples(300)
+@examples(100)
 @given(st.one_of(damaged(PARAMETERS.encode()).map(lambda text: text.decode("utf-8", "surrogateescape")), odd_texts))
 def test_parameters_are_read_or_refused(text: str) -> None:
     with suppress(JobError):
         assert all(isinstance(value, str) for value in parse_parameters(text).values())
 
 
-@examples(100)
+@examples(33)
 @given(st.one_of(damaged(b"v161899:R22_S11,v161900:R22").map(lambda text: text.decode("latin-1")), odd_texts))
 def test_selections_are_read_or_refused(text: str) -> None:
     with suppress(JobError):
         assert parse_select(text)
 
 
-@examples(60)
+@examples(15)
 @given(spec_bytes)
 def test_a_plan_of_any_spec(sandbox: Sandbox, text: bytes) -> None:
     furnish(sandbox)
@@ -100,7 +100,7 @@ def test_a_plan_of_any_spec(sandbox: Sandbox, text: bytes) -> None:
     sandbox.check("lsst-trf", "plan", "--job", "job.json", reads=True)
 
 
-@examples(15)
+@examples(5)
 @given(spec_bytes)
 def test_a_plan_of_any_inline_spec(sandbox: Sandbox, text: bytes) -> None:
     furnish(sandbox)
@@ -108,7 +108,7 @@ def test_a_plan_of_any_inline_spec(sandbox: Sandbox, text: bytes) -> None:
     sandbox.check("lsst-trf", "plan", "--json", "--job", "data:;base64," + base64.b64encode(text).decode(), reads=True)
 
 
-@examples(20)
+@examples(5)
 @given(spec_bytes)
 def test_a_run_of_any_spec(sandbox: Sandbox, text: bytes) -> None:
     """The release is nowhere: no simulator is started, whatever the spec became."""
@@ -124,7 +124,7 @@ def test_a_run_of_any_spec(sandbox: Sandbox, text: bytes) -> None:
     assert (sandbox.here / "work/jobReport.json").exists()
 
 
-@examples(30)
+@examples(7)
 @given(
     st.one_of(
         damaged(PARAMETERS.encode()).map(lambda text: text.decode("utf-8", "surrogateescape")),
@@ -140,7 +140,7 @@ def test_a_plan_of_any_parameters(sandbox: Sandbox, text: str) -> None:
     sandbox.check("lsst-trf", "plan", f"--lsstJobParams={text}", reads=True)
 
 
-@examples(25)
+@examples(6)
 @given(
     st.lists(
         st.one_of(
@@ -168,7 +168,7 @@ def test_any_words(sandbox: Sandbox, words: list[str]) -> None:
     sandbox.check("lsst-trf", *words, reads=True)
 
 
-@examples(25)
+@examples(6)
 @given(spec_bytes)
 def test_iod_check_of_any_spec(sandbox: Sandbox, text: bytes) -> None:
     furnish(sandbox)

@@ -26,7 +26,7 @@ site_files = st.one_of(
 )
 
 
-@examples(60)
+@examples(15)
 @given(site_files)
 @example(b"\xef\xbb\xbf")
 @example(b"x = " + b"[" * 5000)
@@ -38,7 +38,7 @@ def test_iod_site_check_of_any_file(sandbox: Sandbox, content: bytes) -> None:
     sandbox.check("iod-site", "check", "site.toml")
 
 
-@examples(20)
+@examples(5)
 @given(site_files, st.sampled_from([["show"], ["show", "--json"], ["check", "--json"], ["export", "--format", "cric"]]))
 def test_iod_site_with_any_file(sandbox: Sandbox, content: bytes, words: list[str]) -> None:
     sandbox.clear()
@@ -46,7 +46,7 @@ def test_iod_site_with_any_file(sandbox: Sandbox, content: bytes, words: list[st
     sandbox.check("iod-site", words[0], "site.toml", *words[1:])
 
 
-@examples(30)
+@examples(7)
 @given(site_files)
 def test_a_plan_at_any_site(sandbox: Sandbox, content: bytes) -> None:
     assume(b"IOD_RELEASES" not in content)
@@ -57,7 +57,7 @@ def test_a_plan_at_any_site(sandbox: Sandbox, content: bytes) -> None:
     sandbox.check("lsst-trf", "plan", "--job", "job.json", "--site", "site.toml")
 
 
-@examples(15)
+@examples(5)
 @given(site_files)
 def test_iod_check_at_any_site(sandbox: Sandbox, content: bytes) -> None:
     sandbox.clear()

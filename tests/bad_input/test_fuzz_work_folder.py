@@ -79,7 +79,7 @@ def fill(sandbox: Sandbox, report: bytes, journal: bytes, progress: bytes, memor
     return sandbox.here
 
 
-@examples(200)
+@examples(66)
 @given(reports, journals, _document(PROGRESS), _document(MEMORY), _document(ERROR))
 @example(json.dumps({**REPORT, "exitCode": 10**30}).encode(), b"", b"", b"", b"")
 @example(b"[" * 100_000, b"[" * 100_000, b"", b'{"Max": {"rss": NaN}}', b'{"error_code": 1e999}')
@@ -103,7 +103,7 @@ def test_the_pilot_reads_any_work_folder(
     read_story(folder)
 
 
-@examples(25)
+@examples(6)
 @given(reports, journals)
 @example(json.dumps({**REPORT, "visits": [{"visit": "4242", "place": "--help"}]}).encode(), b"")
 def test_the_postprocess_of_any_work_folder(sandbox: Sandbox, report: bytes, journal: bytes) -> None:
@@ -129,7 +129,7 @@ def test_a_pipe_in_the_work_folder_holds_nobody_up(sandbox: Sandbox, name: str) 
     assert answer.code == 0, answer
 
 
-@examples(30)
+@examples(7)
 @given(_document(REPORT))
 @example(b'{"spec": {}}')
 def test_reproduce_of_any_report(sandbox: Sandbox, content: bytes) -> None:
@@ -139,7 +139,7 @@ def test_reproduce_of_any_report(sandbox: Sandbox, content: bytes) -> None:
     assert answer.code
 
 
-@examples(12)
+@examples(5)
 @given(reports, journals, st.binary(max_size=100))
 def test_a_run_in_any_work_folder(sandbox: Sandbox, report: bytes, journal: bytes, kept: bytes) -> None:
     """What an earlier attempt left there does not keep a new one from its own report and journal."""

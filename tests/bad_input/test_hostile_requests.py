@@ -134,3 +134,10 @@ def test_command_files_that_are_bombs(sandbox: Sandbox) -> None:
 def test_a_catalog_that_is_no_file(sandbox: Sandbox, location: str) -> None:
     code, line = said(plan(sandbox, catalogs=[location]))
     assert code == Failure.CATALOG_MISSING.code, line
+
+
+def test_the_watch_sees_what_is_written_outside(sandbox: Sandbox) -> None:
+    """Of a command that is told to: without this, no test here would mean much."""
+    answer = sandbox.run("hooks", "pack", "../outside/hooks.pyz")
+    assert any(line.startswith("open writes") and "hooks.pyz" in line for line in answer.strange), answer
+    (sandbox.outside / "hooks.pyz").unlink()

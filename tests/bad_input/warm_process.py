@@ -146,9 +146,8 @@ def _be_the_program(case: dict[str, Any], paths: dict[str, Path]) -> None:
     os.chdir(case["cwd"])
     sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False))  # noqa: SIM115 - for the life of the process
     sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), encoding="utf-8")  # noqa: SIM115
-    sys.stderr = io.TextIOWrapper(
-        open(2, "wb", buffering=0, closefd=False), encoding="utf-8", errors="backslashreplace", write_through=True
-    )
+    unbuffered = open(2, "wb", buffering=0, closefd=False)  # noqa: SIM115
+    sys.stderr = io.TextIOWrapper(unbuffered, encoding="utf-8", errors="backslashreplace", write_through=True)
     program = case["program"]
     sys.argv = [program, *case["words"]]
     main: Callable[[], int] = import_module(PROGRAMS[program]).main

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -314,6 +315,29 @@ def test_a_server_that_is_away_or_silent(verify: Verify, replica: Replica) -> No
     code, document = verify("--timeout", "0.2")
     assert code == UNREACHABLE
     assert "timed out" in only(document)["problem"]
+
+
+def test_a_signal_never_looks_like_a_proof(replica: Replica, pristine: Path) -> None:
+    """Wherever it strikes: before anything was read, and in the middle of the files."""
+    begun = threading.Event()
+    for hold in (MANIFEST, "data/"):
+
+        def wait(path: str, content: bytes, hold: str = hold) -> bytes:
+            if path.startswith(hold) and path[-1] not in "CHXM":
+                begun.set()
+                time.sleep(1.0)
+            return content
+
+        replica.change = wait
+        begun.clear()
+        words = ["--repository", NAME, "--public-key", str(pristine / "test.example.org.pub"), "--now", NOW]
+        command = [sys.executable, "-m", "cvmfs_publish", "verify", "--http", replica.url, *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            assert begun.wait(60)
+            child.terminate()
+            out, err = child.communicate()
+        assert (child.returncode, out) == (51, "")
+        assert err.startswith("ERROR: stopped by SIGTERM")
 
 
 def test_a_body_that_breaks_off(verify: Verify, replica: Replica) -> None:

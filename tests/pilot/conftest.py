@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from quicksim.release import build_release, release_name
-from tests.pilot.real_pilot import NoPilot, Pilot, pilot_source, why_not
+from tests.pilot.real_pilot import Pilot
 from tests.pilot.scenarios import SCENARIOS, Bed
+from tests.pilot.source import NoPilot, pilot_source, why_not
 from tests.servers.software import XROOTD, have_xrootd
 from tests.servers.xrootd_server import XRootDServer
 

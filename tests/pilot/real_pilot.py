@@ -8,7 +8,6 @@ together, and each is ended as soon as it has said its last word.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -29,10 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from pilot_hooks.core.carry import install
+from tests.pilot.source import NAMESPACE, ROOT, pilot_source
 
-ROOT = Path(__file__).parents[2]
-VERSION = "3.7.0.36"
-NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 TRANSFORMATION = ROOT / "transformation/lsst-trf.sh"
 ALLOWED_BASE = "https://storage.googleapis.com/drp-us-central1-containers"
 """The pilot checks a transformation's URL against a list; with HARVESTER_WORKDIR nothing is fetched from there."""
@@ -47,42 +44,6 @@ _LONGEST_TURN_S = 15.0
 _FINAL = frozenset({"finished", "failed", "holding"})
 
 Job = dict[str, object]
-
-
-class NoPilot(Exception):
-    """It cannot be run here; `str()` says why."""
-
-
-def why_not() -> str:
-    """Why no pilot may run on this machine; empty if one may."""
-    done = subprocess.run([*NAMESPACE, "true"], capture_output=True, text=True, check=False)
-    return "" if done.returncode == 0 else f"no PID namespace to be had: {done.stderr.strip() or done.returncode}"
-
-
-def pilot_source() -> Path:
-    """The unpacked source of the pilot, from PyPI, kept in `.cache`. Raises `NoPilot`."""
-    cache = ROOT / ".cache/pilot"
-    cache.mkdir(parents=True, exist_ok=True)
-    source = cache / f"panda-pilot-{VERSION}"
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not source.exists():
-            _fetch(cache)
-    return source
-
-
-def _fetch(cache: Path) -> None:
-    archive = cache / f"panda-pilot-{VERSION}.tar.gz"
-    if not archive.exists():
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
-        command += ["--disable-pip-version-check", "--dest", str(cache), f"panda-pilot=={VERSION}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise NoPilot(f"panda-pilot {VERSION} cannot be had from PyPI: {done.stderr.strip()[-200:]}")
-    unpacked = cache / "unpacked"
-    shutil.rmtree(unpacked, ignore_errors=True)
-    shutil.unpack_archive(archive, unpacked, filter="data")
-    (unpacked / archive.name.removesuffix(".tar.gz")).rename(cache / f"panda-pilot-{VERSION}")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.pilot.real_pilot import BIN, PAYLOAD, PILOT, ROOT, Pilot
+from tests.pilot.real_pilot import BIN, PAYLOAD, PILOT, Pilot
+from tests.pilot.source import ROOT
 from tests.servers.xrootd_server import XRootDServer
 from tests.whole_job.faulty_release import break_stage, copy_release
 from tests.whole_job.sky import RAFT, one_star

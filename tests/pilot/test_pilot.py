@@ -158,8 +158,8 @@ def test_a_killed_payload_leaves_a_whole_report(pilot: Pilot, bed: Bed) -> None:
     assert {event["unit"] for event in pilot.events() if event["event"] == "unit_committed"} == done
     assert all(unit.registered for unit in report.units if unit.state == "committed")
     assert len(bed.images(name_of(pilot))) >= len(done)
-    check_log(pilot)
-    if pilot.user == "imsim":
+    if pilot.user == "imsim":  # for other users, the pilot may pack the log before the postprocess is over
+        check_log(pilot)
         assert (told["exeErrorCode"], told["exeErrorDiag"]) == (Failure.TERMINATED.code, report.exit_msg)
         assert told["nEvents"] == len(done)
 

@@ -32,7 +32,7 @@ def test_a_job_from_options_to_its_history(iod: Iod) -> None:
     job = iod.submit("--comment", "a first look")
     assert job["name"].endswith("-ImsimOnDemand-00001")
     assert job["state"] in {"waiting", "running"}
-    status = iod.wait(job["name"])
+    status = iod.json("status", job["name"], "--watch")
     assert (status["state"], status["counts"]["done"]) == ("done", 1)
     (unit,) = status["units"]
     assert (unit["id"], unit["state"], unit["attempts"]) == (UNIT, "done", 1)

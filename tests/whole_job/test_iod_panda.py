@@ -325,6 +325,17 @@ def test_a_dry_run_sends_and_writes_nothing(iod: Iod, panda: PandaStub) -> None:
     assert not (iod.bench.folder / "store").exists()
 
 
+def test_a_job_whose_site_is_gone_keeps_no_other_back(client: Client, panda: PandaStub) -> None:
+    good, bad = submit(client), submit(client)
+    with client.store.change() as db:
+        db.execute("UPDATE job SET site = '/nowhere/gone.toml' WHERE id = ?", (bad.id,))
+    panda.server.generate_jobs(1)
+    for jobs in ([bad, good], [good, bad]):
+        (note,) = client.refresh([client.job(job.name) for job in jobs])
+        assert "gone.toml" in note
+        assert client.job(good.name).state == "running"
+
+
 def test_the_same_by_another_backend_is_another_request(client: Client, panda: PandaStub) -> None:
     digests = {
         digest_of(client.check(client.draft(wishes=WISHES), Options(backend=backend)))

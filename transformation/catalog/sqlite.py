@@ -123,7 +123,9 @@ class SqliteCatalog:
                 connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             # Locked, disk I/O, cannot open: these pass, or an admin makes them pass; the records wait in the manifests.
-            raise self._pending(str(error), transient=True) from error
+            # Tables of somebody else's do not.
+            foreign = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+            raise self._pending(str(error), transient=not foreign) from error
         except sqlite3.Error as error:
             raise self._pending(str(error), transient=False) from error
         except OSError as error:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from cvmfs_publish import catalogs
 from cvmfs_publish.backends import ingest
+from cvmfs_publish.backends.edits import AddRelease
 from cvmfs_publish.exits import Exit
 from tests.cvmfs.stand_in import StandIn
 from tests.unit.cvmfs_publish.kit import FILES, Ended, iod_publish, make_release

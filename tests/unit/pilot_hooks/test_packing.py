@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pilot_hooks.core import packing
-from tests.pilot.real_pilot import NoPilot, pilot_source
+from tests.pilot.source import NoPilot, pilot_source
 from tests.unit.pilot_hooks.stories import event, start, write_journal, write_report
 
 ROOT = Path(__file__).parents[3]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from site_configs import cli
-from tests.pilot.real_pilot import NoPilot, pilot_source
+from tests.pilot.source import NoPilot, pilot_source
 from tests.unit.site_configs.site_files import SITES
 
 pytestmark = pytest.mark.allow_processes
