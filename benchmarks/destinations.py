@@ -26,7 +26,7 @@ from benchmarks.job import TINY, Run, run_job, wrap_program, write_catalog, writ
 from tests.servers.proxy import Proxy
 from tests.servers.xrootd_server import XRootDServer
 
-_RAFT = "R22_S.."
+_RAFT, _N_UNITS = "R22_S..", 9
 _ROUNDS = 3
 _SLOW_BYTES_PER_S = 60_000.0
 _NOTE_END = '#!/bin/sh\n"$0.real" "$@"; code=$?; date +%s.%N >> {ends}; exit $code\n'
@@ -35,7 +35,8 @@ _NOTE_END = '#!/bin/sh\n"$0.real" "$@"; code=$?; date +%s.%N >> {ends}; exit $co
 def measure(folder: Path) -> dict[str, float]:
     """Seconds and MB; of several rounds the medians."""
     folder.mkdir(parents=True)
-    catalog = write_catalog(folder / "sky.txt", visit=4242, n_objects=200, spread_deg=0.4)
+    # Over the whole raft, some for each of its small sensors: the tail is that of a job that has been at work.
+    catalog = write_catalog(folder / "sky.txt", visit=4242, n_objects=10_000, spread_deg=0.7)
     with ExitStack() as stack:
         servers = [XRootDServer().start() for _ in range(2)]
         for server in servers:
@@ -90,6 +91,7 @@ def _tail_and_memory(bench: _Bench) -> dict[str, float]:
         events = [json.loads(line) for line in (bench.workdir() / "journal.jsonl").read_text().splitlines()]
         judged = {event["unit"]: _time_s(event) for event in events if event["event"] == "unit_attempted"}
         committed = {event["unit"]: _time_s(event) for event in events if event["event"] == "unit_committed"}
+        assert len(committed) == _N_UNITS
         ended_s = max(map(float, (bench.folder / "ends").read_text().split()))
         tails.append(max(committed.values()) - ended_s)
         uploads += [committed[unit] - judged[unit] for unit in committed]
