@@ -30,7 +30,7 @@ test-servers: $(VENV)/.dev releases  ## only the tests with real XRootD and Ruci
 	$(BIN)/python -m pytest tests/servers tests/conformance
 
 test-pilot: $(VENV)/.dev  ## the job inside the real PanDA pilot (PyPI); minutes
-	$(BIN)/python -m pytest tests/pilot
+	$(BIN)/python -m pytest --reruns 1 tests/pilot
 
 chaos: $(VENV)/.dev releases  ## run N whole jobs under faults drawn at random: make chaos N=1000 SEED=1 [RECORD=FILE]
 	$(BIN)/python -m tests.chaos --cases $(N) --seed $(SEED) $(if $(RECORD),--record $(RECORD))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from transformation.journal import Journal
 from transformation.model.failures import Failure, JobError
 from transformation.model.work import Batch, Unit
 from transformation.scratch_folders import keep_folder, make_folder, remove_folder
+
+_PLAIN = re.compile(r"[\w/.,:=@%+-]+")
+"""PhoSim's driver builds shell commands from its folders' names, unquoted (`phosim.py` 3.4 and 5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,9 @@ class WorkDir:
     def prepare(self) -> None:
         """Make the folders; what a killed run left in scratch goes. Raises `JobError` WORKDIR_UNUSABLE or
         DISK_FULL."""
+        if not _PLAIN.fullmatch(str(self.scratch)):
+            detail = f"{self.scratch}: simulators take no blank, quote or other sign of a shell in their folder's path"
+            raise JobError(Failure.WORKDIR_UNUSABLE, detail)
         try:
             if self.scratch_is_inside:
                 shutil.rmtree(self.scratch, ignore_errors=True)

@@ -30,6 +30,18 @@ def test_a_missing_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (workdir.report.name, workdir.error_report.name) == ("jobReport.json", "payload_error_report.json")
 
 
+@pytest.mark.parametrize("name", ["my jobs", "it's", "a$HOME", "a;b"])
+def test_a_path_that_the_simulators_would_take_apart_is_refused(tmp_path: Path, name: str) -> None:
+    workdir, lock = open_workdir(tmp_path / name, None)
+    os.close(lock)
+    with pytest.raises(JobError) as caught:
+        workdir.prepare()
+    failure, detail = failure_of(caught.value)
+    assert failure is Failure.WORKDIR_UNUSABLE
+    assert detail.startswith(f"{tmp_path / name / 'scratch'}: ")
+    assert not workdir.scratch.exists()
+
+
 def test_two_jobs_do_not_share_a_folder(tmp_path: Path) -> None:
     _, lock = open_workdir(tmp_path, None)
     assert refused(tmp_path) == (Failure.WORKDIR_BUSY, f"{tmp_path} is in use by another lsst-trf")
