@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RELEASES := .demo/cvmfs/sw.local/lsst
 QUICKSIM := $(RELEASES)/quicksim/1.0/quicksim-1.0
 QUICKSIM_TINY := $(RELEASES)/quicksim-tiny/1.0/quicksim-tiny-1.0
-TEST_PROCESSES := 3
+TEST_PROCESSES := 4
 N := 100
 SEED := 1
 .DEFAULT_GOAL := help
@@ -21,10 +21,10 @@ demo: $(VENV)/.demo releases  ## simulate the core of the Virgo cluster: images,
 # Tests with servers and signals have time limits that a busy machine may miss: each failure is tried once more, and shown.
 test: $(VENV)/.dev releases  ## run all tests but the long campaigns
 	@$(BIN)/python -m compileall -q transformation site_configs quicksim cvmfs_publish submitter pilot_hooks
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --reruns 1
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --reruns 1
 
 test-long: $(VENV)/.dev releases  ## more cases of what `make test` shows already; minutes
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --reruns 1 -m long
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --reruns 1 -m long
 
 test-servers: $(VENV)/.dev releases  ## only the tests with real XRootD and Rucio servers
 	$(BIN)/python -m pytest tests/servers tests/conformance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,17 @@ pytest.register_assert_rewrite("tests.whole_job.aftermath")
 pytest_plugins = ["tests.servers.rucio_fixtures"]
 
 from tests.whole_job.bench import Bench  # noqa: E402 - its asserts are to be rewritten
+
+
+def pytest_configure() -> None:
+    """Who starts us in the background may ignore SIGINT or SIGHUP, and programs that tests start would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole jobs and servers first, so that no process is left alone with a long file at the end."""
+    items.sort(key=lambda item: "unit" in item.path.parts)
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def _absolute(bases: list[str], relative_to: str, failure: Failure, key: str) ->
             kind = kind_of(absolute)
         except LocationInvalid as error:
             scheme, is_url, _ = base.partition("://")
-            known = ", ".join(["file", *REMOTE_SCHEMES])
+            known = ", ".join(["bare paths", "file", *REMOTE_SCHEMES])
             detail = f"no storage adapter for '{scheme}:' ({redacted(base)}); known: {known}" if is_url else str(error)
             raise JobError(Failure.STORAGE_UNKNOWN, f"'{key}': {detail}") from None
         if kind is Kind.RUCIO:
