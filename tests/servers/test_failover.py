@@ -107,6 +107,7 @@ def test_a_dead_first_and_what_is_known_of_it_later(two: Two) -> None:
     assert "may stand at" in blind.units[UNIT]["detail"]
 
 
+@pytest.mark.long
 def test_a_dead_second_hinders_nobody(two: Two) -> None:
     two.second.stop()
     outcome = two.run()

@@ -27,6 +27,7 @@ def data_of(bench: Bench) -> dict[str, bytes]:
     return {path.name: pixels(path) for path in bench.store.rglob("*.fits.gz")}
 
 
+@pytest.mark.long
 def test_both_ways_of_driving_make_the_same_pixels(bench: Bench) -> None:
     bench.write("sky.txt", one_star(["R22_S11"]))
     spec = bench.spec(sensors="R22_S1[12]", exposures="all", amplifiers=True)
@@ -63,7 +64,7 @@ def test_driver_that_exits_0_without_one_exposure_costs_that_exposure_another_ru
     ("script", "outcomes"),
     [
         ("exit 1", ["OUTPUT_MISSING", "good"]),
-        ("echo Killed >&2; exit 137", ["SIMULATOR_KILLED", "good"]),
+        pytest.param("echo Killed >&2; exit 137", ["SIMULATOR_KILLED", "good"], marks=pytest.mark.long),
         pytest.param(
             "echo 'Segmentation fault (core dumped)' >&2; exit 139",
             ["SIMULATOR_CRASHED", "good"],
@@ -128,7 +129,7 @@ def test_silent_run_without_a_trim_is_no_empty_sensor(bench: Bench) -> None:
     assert outcome.outcomes() == ["OUTPUT_MISSING"]
 
 
-@pytest.mark.parametrize("driven", [True, False])
+@pytest.mark.parametrize("driven", [pytest.param(True, marks=pytest.mark.long), False])
 def test_tables_that_the_commands_ask_for_are_outputs(bench: Bench, driven: bool) -> None:
     if driven:
         without_grid_mode(bench)

@@ -59,6 +59,7 @@ def test_signal_ends_the_job_in_order_and_a_later_one_makes_the_rest(bench: Benc
         check_only_second_is_made(bench, "work")
 
 
+@pytest.mark.long
 def test_second_signal_changes_nothing(bench: Bench) -> None:
     job = first_committed_second_waiting(bench)
     for _ in range(5):
@@ -146,9 +147,9 @@ def test_killed_job_is_finished_by_the_next(bench: Bench, workdir: str) -> None:
 @pytest.mark.parametrize(
     ("event", "workdir"),
     [
-        ("visit_set_up", "work"),
-        ("unit_started", "elsewhere"),
-        ("unit_attempted", "work"),
+        pytest.param("visit_set_up", "work", marks=pytest.mark.long),
+        pytest.param("unit_started", "elsewhere", marks=pytest.mark.long),
+        pytest.param("unit_attempted", "work", marks=pytest.mark.long),
         ("transfer", "elsewhere"),
         ("unit_committed", "work"),
     ],
@@ -200,6 +201,7 @@ def test_other_request_under_the_same_name_is_refused(bench: Bench) -> None:
     assert {path: path.read_bytes() for path in bench.store.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.long
 def test_other_request_that_commits_first_is_left_alone(bench: Bench) -> None:
     bench.break_stage("raytrace", f"case $PWD in */slow/*) {ALL_WAIT};; *) real;; esac")
     slow = bench.start_job(workdir="slow")

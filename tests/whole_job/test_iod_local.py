@@ -90,7 +90,7 @@ def test_numbers_are_unique_among_machines_and_at_once(iod: Iod) -> None:
     elsewhere.close()
 
 
-@pytest.mark.parametrize("victims", ["runner", "everything"])
+@pytest.mark.parametrize("victims", [pytest.param("runner", marks=pytest.mark.long), "everything"])
 def test_a_crash_costs_nothing_but_time(iod: Iod, victims: str) -> None:
     flag = hold(iod.bench)
     name = iod.submit("--sensors", "R22_S11", "--exposures", "0,1")["name"]
@@ -135,6 +135,7 @@ def test_a_killed_job_is_gone_and_can_go_on(iod: Iod) -> None:
     assert iod.json("rerun", name, code=104)["error"]["message"].endswith("nothing is missing")
 
 
+@pytest.mark.long
 def test_so_many_jobs_at_once_and_the_others_wait(iod: Iod) -> None:
     iod.configure("[local]\njobs_at_once = 1\n")
     flag = hold(iod.bench)

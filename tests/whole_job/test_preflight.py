@@ -143,6 +143,7 @@ def test_plan_has_a_prediction_for_every_unit_and_the_job(bench: Bench) -> None:
     assert job["model"] == "quicksim"
 
 
+@pytest.mark.long
 def test_report_has_the_prediction_beside_the_truth(bench: Bench) -> None:
     outcome = bench.run_job(bench.spec(exposures="all"))
     assert outcome.report["predicted"]["cpu_s"][0] > 0

@@ -36,6 +36,7 @@ def test_unit_is_the_same_again(bench: Bench, job: Outcome) -> None:
     assert f"{UNIT}: 17 files, all the same" in text
 
 
+@pytest.mark.long
 def test_unit_of_one_visit_of_several(bench: Bench) -> None:
     bench.write("other.txt", one_star(obshistid=4243, seed=5))
     visits = [{"catalogs": ["sky.txt"]}, {"catalogs": ["other.txt"], "commands": [{"inline": "zenith_v 21\n"}]}]

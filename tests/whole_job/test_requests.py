@@ -101,6 +101,7 @@ def test_select_makes_a_part_and_a_later_job_the_rest(bench: Bench) -> None:
     assert [unit["made_in_this_run"] for unit in whole.report["units"]] == [True, False]
 
 
+@pytest.mark.long
 def test_second_exposure_alone(bench: Bench) -> None:
     outcome = bench.run_job(bench.spec(exposures=[1]))
     assert outcome.images == ["lsst_e_4242_f2_R22_S11_E001.fits.gz"]

@@ -72,6 +72,7 @@ def test_second_try_in_the_same_job_goes_on_too(bench: Bench) -> None:
     assert bench.starts() == [f"v4242-{UNIT}/attempt-1"] * 3 + [f"v4242-{UNIT}/attempt-2"] * 2
 
 
+@pytest.mark.long
 def test_segment_without_its_pair_is_tried_again(bench: Bench) -> None:
     bench.write("sky.txt", STARS)
     bench.break_stage("raytrace", 'real; if test "$attempt" = attempt-1; then rm *_ckptfp_*; fi')

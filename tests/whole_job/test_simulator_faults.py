@@ -97,6 +97,7 @@ def test_fault_of_raytrace_that_passes_costs_one_attempt(raytrace_faults: Outcom
     check_second_attempt_is_good(raytrace_faults, unit, RAYTRACE_FAULTS[fault][0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", E2ADC_FAULTS)
 def test_fault_of_e2adc_that_passes_costs_one_attempt(e2adc_faults: Outcome, fault: str) -> None:
     unit = ALL_UNITS[list(E2ADC_FAULTS).index(fault)]

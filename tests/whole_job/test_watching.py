@@ -74,7 +74,7 @@ def test_folder_stays_fresh_while_a_silent_simulator_works(bench: Bench) -> None
     assert job.end().exit_code == 0
 
 
-@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("terminal", [pytest.param(True, marks=pytest.mark.long), False])
 def test_progress_of_a_unit_is_in_the_report_while_it_runs(bench: Bench, terminal: bool) -> None:
     bench.write("sky.txt", header() + star("R22_S11", 1, 20.0) + star("R22_S11", 2, 17.5))
     band = "Astrophysical m=20  1  100  ( 0, 92, 1, 7)  2.00  50"
