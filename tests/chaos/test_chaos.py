@@ -11,7 +11,7 @@ from tests.chaos.case import run_case
 from tests.chaos.services import Services
 
 SEEDS = (87, 91, 101, 104, 105, 108, 113, 116, 118, 128, 136, 158, 228, 264, 300)
-"""Quick ones that meet nearly every class of faults, where everything can be had; none needs the Rucio server."""
+"""Quick ones that meet most classes of faults, where everything can be had; none needs the Rucio server."""
 
 
 @pytest.fixture(scope="module")

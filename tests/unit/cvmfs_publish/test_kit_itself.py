@@ -52,7 +52,7 @@ def _old_python() -> str | None:
     for name in ("python3.9", "python3.10"):
         for folder in [
             *os.environ["PATH"].split(os.pathsep),
-            *map(str, Path("/root/.pyenv/versions").glob("3.9*/bin")),
+            *map(str, (Path.home() / ".pyenv/versions").glob("3.9*/bin")),
         ]:
             program = Path(folder) / name
             if program.is_file() and not subprocess.run([program, "-c", ""], capture_output=True).returncode:
