@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from transformation.model.report import JobReport, UnitReport
@@ -146,29 +145,7 @@ def _line_of(event: str, unit: UnitReport) -> str | None:
 
 def final_lines(report: JobReport) -> list[str]:
     """The summary: a table of units, then where everything is."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="")
-    table.add_column("unit")
-    table.add_column("state")
-    for heading in ("tries", "wall s", "CPU s", "peak MB", "files", "MB"):
-        table.add_column(heading, justify="right")
-    for unit in report.units[:_MOST_ROWS]:
-        before = unit.state in {"committed", "empty"} and not unit.made_in_this_run
-        table.add_row(
-            unit.id,
-            f"{unit.state} before" if before else unit.state,
-            str(len(unit.attempts)),
-            f"{unit.wall_s:.1f}",
-            f"{unit.cpu_s:.1f}",
-            f"{unit.max_rss_bytes / 1e6:.0f}",
-            str(len(unit.files)),
-            f"{sum(file.size for file in unit.files) / 1e6:.1f}",
-        )
-    text = io.StringIO()  # rich's own capturing writes to stdout in the end, if nothing
-    Console(file=text, width=110, no_color=True, highlight=False).print(table)
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    lines = _columns([_HEADINGS, *map(_row, report.units[:_MOST_ROWS])])
     if len(report.units) > _MOST_ROWS:
         lines.append(f"... and {len(report.units) - _MOST_ROWS} more units, all in jobReport.json")
     lines += [f"images   {visit.place}" for visit in report.visits]
@@ -176,4 +153,34 @@ def final_lines(report: JobReport) -> list[str]:
     return lines
 
 
+_HEADINGS = ("unit", "state", "tries", "wall s", "CPU s", "peak MB", "files", "MB")
+
+
+def _row(unit: UnitReport) -> tuple[str, ...]:
+    before = unit.state in {"committed", "empty"} and not unit.made_in_this_run
+    return (
+        unit.id,
+        f"{unit.state} before" if before else unit.state,
+        str(len(unit.attempts)),
+        f"{unit.wall_s:.1f}",
+        f"{unit.cpu_s:.1f}",
+        f"{unit.max_rss_bytes / 1e6:.0f}",
+        str(len(unit.files)),
+        f"{sum(file.size for file in unit.files) / 1e6:.1f}",
+    )
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Words to the left, numbers to the right. Without rich: its import would cost each job 0.4 s at its end."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if number < _N_WORDS else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+_N_WORDS = 2
 _MOST_ROWS = 40
