@@ -17,9 +17,9 @@ _FIELD = re.compile(
     rb" {19}(?P<logical>[TF])|"
     rb" *(?P<integer>[+-]?[0-9]+)|"
     rb" *(?P<real>[+-]?[0-9]+\.[0-9]*(?:E[+-]?[0-9]+)?)"
-    rb")(?: */[ -~]*| *)"
+    rb")(?: */[ -&(-~]*| *)"
 )
-"""A string without quotes in it, a logical, an integer or a real number, and perhaps a comment."""
+"""A string without quotes in it, a logical, an integer or a real number, and perhaps a comment without quotes."""
 _CARD_BYTES, _KEY_BYTES = 80, 8
 _ODD = (b"CONTINUE", b"HIERARCH")
 """Conventions beyond the standard's fixed format: a string that goes on, a long key."""
