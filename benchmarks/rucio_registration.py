@@ -10,8 +10,9 @@ import shutil
 import statistics
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from tests.servers.faulty_proxy import FaultyProxy
 from tests.servers.rucio_fixtures import settings_of

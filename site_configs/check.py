@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -20,8 +19,7 @@ from site_configs.walk import findings
 _SYNTAX_LINE = re.compile(r"\(at line (\d+), column \d+\)\Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong, doubtful or to be set by the site."""
 
     level: Literal["error", "warning"]

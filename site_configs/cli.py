@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
+
+import msgspec
 
 from site_configs.load import SITES, SiteInvalid, find_site, known_sites, load_with_gaps
 from site_configs.plain_text import plain_line
@@ -137,7 +138,7 @@ def _check(parsed: argparse.Namespace) -> int:
         document: dict[str, object] = {
             "file": str(path),
             "valid": not bad,
-            "problems": [dataclasses.asdict(one) for one in problems],
+            "problems": msgspec.to_builtins(problems),
         }
         sys.stdout.write(_json({**document, **({"online": online.document} if online else {})}))
         return code

@@ -7,17 +7,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+import msgspec
 
 from site_configs.load import SiteInvalid
 
 _PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """What the doctor found."""
 
     exit_code: int

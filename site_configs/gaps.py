@@ -6,7 +6,6 @@ A file with such a gap is a template: it can be checked, shown and exported, but
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import msgspec
 from msgspec import inspect
@@ -17,8 +16,7 @@ KeyPath = tuple[str | int, ...]
 """Keys and positions from the top of a document, e.g. `("storage", "endpoints", 0, "url")`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """One value that the site has to set."""
 
     path: KeyPath

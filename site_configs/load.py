@@ -6,7 +6,6 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -23,8 +22,7 @@ class SiteInvalid(Exception):
     """The site is unknown or its file is wrong; `str()` is the sentence for the user."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class Layer(msgspec.Struct, frozen=True, kw_only=True):
     """One file of a site."""
 
     path: Path

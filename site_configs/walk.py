@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import msgspec
 from msgspec import inspect
@@ -17,8 +16,7 @@ from msgspec import inspect
 from site_configs.gaps import GAP, Gap, KeyPath, bare, fill_gaps, find_gaps, is_gap, shown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to be corrected or, if it is a gap, to be filled in."""
 
     path: KeyPath

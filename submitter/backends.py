@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from submitter.border import as_iod_error
 from submitter.folders import Folders
@@ -16,8 +17,7 @@ from submitter.troubles import IodError
 UNIT_STATES = ("waiting", "running", "done", "empty", "failed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitState:
+class UnitState(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one unit."""
 
     id: str

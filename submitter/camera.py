@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+import msgspec
 
 from site_configs.schema import Site
 from submitter.picture import HALF_UM, PIXEL_UM, sensor_centre_um
@@ -55,8 +56,7 @@ _GUIDERS = ("R00_S12", "R00_S21", "R04_S10", "R04_S21", "R40_S01", "R40_S12", "R
 _CORNERS = {"R00", "R04", "R40", "R44"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Camera:
+class Camera(msgspec.Struct, frozen=True, kw_only=True):
     """What plan and prediction ask of a release."""
 
     facts: ReleaseFacts

@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from submitter.drafts import is_local
 from transformation.locations import beside, file_name, local_path, redacted
@@ -23,8 +24,7 @@ _BLOCK_BYTES = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """A catalog that is there."""
 
     url: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from submitter.credentials import Credential
 from submitter.jobs import Plan
@@ -17,8 +18,7 @@ from transformation.predict import NOTHING, Range
 LEVELS = ("error", "warning", "note")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a person should know before submitting."""
 
     level: str
@@ -29,15 +29,14 @@ class Problem:
     row: Row | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class CheckReport:
+class CheckReport(msgspec.Struct, kw_only=True):
     """The answer. What is kept of a visit is small, since a campaign has thousands."""
 
     question: Question
-    looks: list[VisitLook] = field(default_factory=list)
+    looks: list[VisitLook] = msgspec.field(default_factory=list)
     """Without predictions."""
-    plan: Plan = field(default_factory=Plan)
-    cuts: list[Cut] = field(default_factory=list)
+    plan: Plan = msgspec.field(default_factory=Plan)
+    cuts: list[Cut] = msgspec.field(default_factory=list)
     """Of each visit of the plan; empty where the request goes in one piece."""
     n_files: int = 0
     output_bytes: int = 0
@@ -48,7 +47,7 @@ class CheckReport:
     basis: str = ""
     """What the prediction rests on, for people."""
     credential: Credential | None = None
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = msgspec.field(default_factory=list)
 
     @property
     def sensors(self) -> list[str]:

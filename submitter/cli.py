@@ -10,10 +10,11 @@ import os
 import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from transformation.arguments import Parser
 from transformation.model.failures import Failure, JobError
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from submitter.troubles import IodError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the table."""
 
     name: str

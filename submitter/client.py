@@ -13,9 +13,10 @@ All methods raise `IodError`, whose `row` says what kind of trouble it is. One c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+
+from msgspec.structs import replace
 
 from submitter.border import as_iod_error as _as_iod_error
 from submitter.folders import Folders

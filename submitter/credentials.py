@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,8 +17,7 @@ TOKEN_FILE = ".token"  # noqa: S105 - a file name
 """Where the PanDA client keeps its tokens (`openidc_utils.TOKEN_BASENAME`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """One that was found."""
 
     kind: str

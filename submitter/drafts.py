@@ -11,7 +11,6 @@ import glob
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -29,8 +28,7 @@ _DATA, _STDIN = "data:", "-"
 Document = dict[str, object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line says beside, or instead of, a job file; None = nothing."""
 
     catalogs: Sequence[str] = ()
@@ -49,8 +47,7 @@ class Wishes:
     amplifiers: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """A request that may be checked and submitted."""
 
     spec: JobSpec
@@ -58,7 +55,7 @@ class Draft:
     pattern: NamePattern
     described: str = ""
     """Where it came from, for messages."""
-    extra: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def visits(self) -> list[VisitItem]:

@@ -10,7 +10,6 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,8 +32,7 @@ _COPIES_AT_ONCE = 8
 _THIS_HOST = re.compile(r"localhost|127(\.\d+){3}|::1")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
     """One file to be copied."""
 
     path: Path

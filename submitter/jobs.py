@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
+
+import msgspec
 
 from submitter.settings import BackendName
 
@@ -35,8 +36,7 @@ class State(StrEnum):
         return self.over and self is not State.DONE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """Sensors and exposures that visits of a job have in common."""
 
     sensors: tuple[str, ...]
@@ -57,8 +57,7 @@ class Shape:
         ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """All units of a job, kept small: a campaign has hundreds of thousands."""
 
     shapes: tuple[Shape, ...] = ()
@@ -75,16 +74,14 @@ class Plan:
         return [unit for visit, shape in self.visits for unit in self.shapes[shape].units(visit)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Share(msgspec.Struct, frozen=True, kw_only=True):
     """What one start of `lsst-trf` may use; None = it finds out by itself."""
 
     cores: int | None = None
     memory_mb: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One request that was submitted."""
 
     id: int = 0
@@ -113,18 +110,17 @@ class Job:
     submitted_s: float = 0.0
     """Seconds since 1970, as the next."""
     changed_s: float = 0.0
-    plan: Plan = field(default_factory=Plan)
-    share: Share = field(default_factory=Share)
+    plan: Plan = msgspec.field(default_factory=Plan)
+    share: Share = msgspec.field(default_factory=Share)
     n_units: int = 0
     n_files: int = 0
     cpu_s: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """As predicted: low, mid, high."""
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
     """What `lsst-trf` has to know of the environment in which the job was submitted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """What was handed over in one piece: a start of `lsst-trf` here, a PanDA task, or a classic PanDA job."""
 
     id: int = 0

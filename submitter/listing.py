@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec.structs import replace
 
 from submitter.fetching.doors import Doors
 from submitter.jobs import Job
@@ -42,8 +42,7 @@ WantedUnit = Callable[[str], bool]
 """Says of a unit's id whether its files are wanted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteFile:
+class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file of a committed unit."""
 
     name: str
@@ -64,8 +63,7 @@ class RemoteFile:
         return f"v{self.visit}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dataset:
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     """Of one visit."""
 
     name: str
@@ -75,8 +73,7 @@ class Dataset:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """Files of a job, by visit and name."""
 
     job: Job

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.model.failures import Failure, JobError
 
@@ -16,8 +17,7 @@ _DIGITS = 5
 _KNOWN = re.compile(r"%(.?)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamePattern:
+class NamePattern(msgspec.Struct, frozen=True, kw_only=True):
     """A name of which the number may still be open."""
 
     before: str

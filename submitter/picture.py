@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from transformation.model.focal_plane import Pointing, Sensor, pixel_of
 
@@ -74,8 +75,7 @@ class Stretch(Enum):
         return np.asarray(light, dtype=np.float32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Label:
+class Label(msgspec.Struct, frozen=True, kw_only=True):
     """A name at a place in the sky."""
 
     text: str
@@ -83,8 +83,7 @@ class Label:
     dec_deg: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tile:
+class _Tile(msgspec.Struct, frozen=True, kw_only=True):
     """One sensor, its exposures averaged and binned, the sky taken off."""
 
     sensor: Sensor
@@ -210,8 +209,7 @@ def _sky(pixels: Pixels) -> float:
 
 
 # ---------------------------------------------------------------- drawing
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sheet:
+class _Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """The picture in the making; left, right, bottom and top in pixels of the focal plane."""
 
     tiles: Sequence[_Tile]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from site_configs.load import expand
 from site_configs.schema import Queue, Site
@@ -30,8 +30,7 @@ _PATTERN_S = 30.0
 """For an expression and the start of the process that tries it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a request is to run, as far as somebody said so."""
 
     site: str | None = None
@@ -43,8 +42,7 @@ class Options:
     """Read all catalogs to their ends."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """A request and the place where it would run: what a check is asked about."""
 
     draft: Draft

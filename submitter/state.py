@@ -15,9 +15,10 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from submitter.jobs import Job, Part, State
 from submitter.migrations import MIGRATIONS

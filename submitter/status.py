@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from submitter.backends import UNIT_STATES, Backend, UnitState
 from submitter.jobs import Job, Part, State
@@ -23,8 +25,7 @@ MOST_UNITS_NAMED = 5_000
 _QUESTIONS_AT_ONCE = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobStatus:
+class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A job, its parts and its units."""
 
     job: Job
@@ -81,12 +82,11 @@ def status_of(job: Job, store: Store, backend: Backend, *, name_units: bool | No
     )
 
 
-@dataclass(slots=True)
-class _Receipts:
+class _Receipts(msgspec.Struct):
     """Of one visit."""
 
-    manifests: set[str] = field(default_factory=set)
-    failures: set[str] = field(default_factory=set)
+    manifests: set[str] = msgspec.field(default_factory=set)
+    failures: set[str] = msgspec.field(default_factory=set)
 
 
 def _with_receipts(job: Job, units: dict[str, UnitState]) -> dict[str, UnitState]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from site_configs.load import expand
 from submitter.jobs import Job, Part, State
@@ -32,8 +32,7 @@ from transformation.ports import Missing, Storage, StorageError
 from transformation.wiring import open_site, storage_for
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What a look around brought."""
 
     bases: Sequence[str]

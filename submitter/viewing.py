@@ -10,9 +10,10 @@ import re
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+import msgspec
 
 from submitter.fetching.doors import Doors
 from submitter.fetching.manager import Tell, fetch_all
@@ -29,8 +30,7 @@ _NARROWEST_PX = 100
 _FILTER = re.compile(r"_f(?P<number>[0-5])_")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be seen, and how."""
 
     part: str
@@ -43,8 +43,7 @@ class Look:
     width_px: int = 1600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(msgspec.Struct, frozen=True, kw_only=True):
     """A picture that was made."""
 
     path: Path

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
+
+import msgspec
 
 from submitter.camera import Camera
 from submitter.jobs import Shape
@@ -22,8 +23,7 @@ class Depth(IntEnum):
     WHOLE = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What all visits of a request have in common."""
 
     spec: JobSpec
@@ -36,8 +36,7 @@ class Wanted:
     """How large a catalog may be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogFacts:
+class CatalogFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One catalog as it was found."""
 
     url: str
@@ -46,15 +45,14 @@ class CatalogFacts:
     ranges: bool
 
 
-@dataclass(slots=True, kw_only=True)
-class VisitLook:
+class VisitLook(msgspec.Struct, kw_only=True):
     """What was found about one visit."""
 
     index: int
     visit: str = ""
     """obshistid with extraid; empty if it could not be read."""
     filter: int = 0
-    catalogs: list[CatalogFacts] = field(default_factory=list)
+    catalogs: list[CatalogFacts] = msgspec.field(default_factory=list)
     depth: Depth = Depth.HEADER
     """How much was really read."""
     n_objects: int | None = None
@@ -63,12 +61,12 @@ class VisitLook:
     n_files: int = 0
     output_bytes: int = 0
     set_up_cpu_s: Range = NOTHING
-    predictions: dict[str, Prediction] = field(default_factory=dict)
+    predictions: dict[str, Prediction] = msgspec.field(default_factory=dict)
     """By unit id; empty if only the header was read."""
-    empty_sensors: list[str] = field(default_factory=list)
-    failures: list[Failed] = field(default_factory=list)
+    empty_sensors: list[str] = msgspec.field(default_factory=list)
+    failures: list[Failed] = msgspec.field(default_factory=list)
     """Why the visit, or units of it, cannot be made."""
-    warnings: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = msgspec.field(default_factory=list)
     """Name of a row or of a kind, and a line."""
     stopped: bool = False
     """True if nothing of the visit can be made."""

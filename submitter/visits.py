@@ -10,8 +10,10 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from submitter.camera import Camera
 from submitter.catalogs import CatalogReader, Opened
@@ -34,8 +36,7 @@ _SAMPLE_DOUBT = 2.0
 """How far a count scaled up from a sample may be too low: catalogs list stars and galaxies one after the other."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Template:
+class _Template(msgspec.Struct, frozen=True, kw_only=True):
     """Units of a visit of one form; others of that form differ only in names and seeds."""
 
     units: tuple[Unit, ...]

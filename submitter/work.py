@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from submitter.jobs import Share
 from transformation.predict import Range
@@ -18,8 +19,7 @@ LONGEST_SELECT = 250
 _WRAPPER_MB = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """What one PanDA job gets, and how long it may last."""
 
     share: Share
@@ -29,8 +29,7 @@ class Slot:
     most_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """Groups of neighbouring sensors of one visit, and how long each will take (seconds: low, mid, high)."""
 
     sizes: tuple[int, ...]

@@ -9,7 +9,8 @@ none may have succeeded.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+
+import msgspec
 
 from transformation.model.failures import Failed, Failure, Remedy
 
@@ -21,14 +22,13 @@ _OWN_CURE = frozenset({Failure.OUT_OF_MEMORY, Failure.SCRATCH_LOW, Failure.TERMI
 """Failures that come from running side by side, or from us."""
 
 
-@dataclass(slots=True, kw_only=True)
-class BlackHole:
+class BlackHole(msgspec.Struct, kw_only=True):
     """What is known of this worker so far. Safe for threads."""
 
     _good: bool = False
-    _failed: dict[Failure, dict[str, int]] = field(default_factory=dict)
+    _failed: dict[Failure, dict[str, int]] = msgspec.field(default_factory=dict)
     """Quick failures of each unit, by row."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     def succeeded(self) -> None:
         """A unit was made: the worker works."""

@@ -11,8 +11,9 @@ import math
 from array import array
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from operator import attrgetter
+
+import msgspec
 
 from transformation.model.focal_plane import PIXELS_PER_DEGREE, Pointing, Sensor, projector
 
@@ -70,8 +71,7 @@ def margin_pixels(magnitude: float, size_arcsec: float) -> float:
     return min(SMALLEST_MARGIN_PIXELS + glare + MARGIN_RADII * size_arcsec / ARCSEC_PER_PIXEL, LARGEST_MARGIN_PIXELS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrightObject:
+class BrightObject(msgspec.Struct, frozen=True, kw_only=True):
     """One of the brightest of a sensor."""
 
     id: str
@@ -82,15 +82,14 @@ class BrightObject:
     """Among the objects of the visit, from 1."""
 
 
-@dataclass(slots=True, kw_only=True)
-class SensorCensus:
+class SensorCensus(msgspec.Struct, kw_only=True):
     """What a catalog puts near one sensor."""
 
-    kinds: dict[Kind, int] = field(default_factory=dict)
+    kinds: dict[Kind, int] = msgspec.field(default_factory=dict)
     """Objects by magnitude bin and size class: photons follow from these."""
-    seds: dict[int, int] = field(default_factory=dict)
+    seds: dict[int, int] = msgspec.field(default_factory=dict)
     """Objects by spectrum, a place in `Census.seds`; -1 is any that is not listed there."""
-    brightest: list[BrightObject] = field(default_factory=list)
+    brightest: list[BrightObject] = msgspec.field(default_factory=list)
     """The brightest first."""
     bright_limit: float = math.inf
     """Magnitude that the next of these has to beat."""
@@ -108,8 +107,7 @@ class SensorCensus:
             self.bright_limit = self.brightest[-1].magnitude
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sed:
+class Sed(msgspec.Struct, frozen=True, kw_only=True):
     """A spectrum that objects near the sensors name."""
 
     name: str
@@ -119,8 +117,7 @@ class Sed:
     """Each counted once, however many sensors it is near."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Census:
+class Census(msgspec.Struct, frozen=True, kw_only=True):
     """One visit's objects as its sensors see them."""
 
     sensors: Mapping[str, SensorCensus]
@@ -163,13 +160,12 @@ def take_census(lines: Iterable[bytes], pointing: Pointing, sensors: Sequence[Se
     return Census(sensors=found, seds=tuple(spectra.seds()), n_unlisted_seds=spectra.n_unlisted)
 
 
-@dataclass(slots=True)
-class _Spectra:
+class _Spectra(msgspec.Struct):
     """Numbers for the names of spectra."""
 
-    numbers: dict[bytes, int] = field(default_factory=dict)
-    firsts: array[int] = field(default_factory=lambda: array("q"))
-    counts: array[int] = field(default_factory=lambda: array("q"))
+    numbers: dict[bytes, int] = msgspec.field(default_factory=dict)
+    firsts: array[int] = msgspec.field(default_factory=lambda: array("q"))
+    counts: array[int] = msgspec.field(default_factory=lambda: array("q"))
     n_unlisted: int = 0
 
     def number(self, name: bytes, object_number: int) -> int:
@@ -191,8 +187,7 @@ class _Spectra:
             yield Sed(name=name.decode("ascii"), first=first, n_objects=count)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     """A sensor's rectangle in the focal plane (pixels from the centre), and where its objects are counted."""
 
     left: float

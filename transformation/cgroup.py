@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+
+import msgspec
 
 _ROOT = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
@@ -22,8 +23,7 @@ _REMOVAL_TRIES = 20
 _REMOVAL_WAIT_S = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoxFacts:
+class BoxFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the kernel counted."""
 
     most_memory_bytes: int = 0
@@ -32,8 +32,7 @@ class BoxFacts:
     """Processes that it ended because the box was full."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
+class Box(msgspec.Struct, frozen=True, kw_only=True):
     """Of one simulator process."""
 
     folder: Path
@@ -53,8 +52,7 @@ class Box:
         return facts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Boxes:
+class Boxes(msgspec.Struct, frozen=True, kw_only=True):
     """Where boxes are made."""
 
     folder: Path

@@ -15,7 +15,6 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -56,8 +55,7 @@ class CheckpointRecord(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[CheckpointFile, CheckpointFile]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoints:
+class Checkpoints(msgspec.Struct, frozen=True, kw_only=True):
     """Those of one unit."""
 
     storage: Storage

@@ -8,10 +8,11 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
 from threading import Thread
+
+from msgspec.structs import replace
 
 from site_configs.plain_text import plain, plain_line
 from site_configs.schema import Site

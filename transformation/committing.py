@@ -12,7 +12,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.claims import Agreement, leave_word
 from transformation.model.failures import Failed
@@ -27,8 +28,7 @@ Send = Callable[[Target, Callable[[], str | None]], Outcome]
 """Tries to commit the unit at a destination; asks for agreement before the manifest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """The unit is committed, and where."""
 
     target: Target

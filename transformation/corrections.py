@@ -6,8 +6,9 @@ attempt that it led to. Where the table has no HERE, nothing is tried again: nob
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from transformation.model.failures import Failed, Failure, Remedy
 
@@ -26,8 +27,7 @@ class Correction(StrEnum):
     """With no other simulator process beside it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempted:
+class Attempted(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a failed attempt."""
 
     alone: bool

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 Rate = tuple[float, float, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostModel:
+class CostModel(msgspec.Struct, frozen=True, kw_only=True):
     """One simulator family."""
 
     name: str

@@ -15,10 +15,11 @@ import os
 import pwd
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
 
 _XROOTD = re.compile(r"x?roots?://", re.IGNORECASE)
 _HTTP = re.compile(r"(https?|davs?)://", re.IGNORECASE)
@@ -37,8 +38,7 @@ class Kind(StrEnum):
     TOKEN = "token"  # noqa: S105 - what kind, not which
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """One of them."""
 
     kind: Kind

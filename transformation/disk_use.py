@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 _BLOCK_BYTES = 512
 """Unit of `st_blocks`, whatever the file system."""
@@ -44,8 +45,7 @@ def taken_bytes(folder: Path) -> int:
     return total
 
 
-@dataclass(slots=True, kw_only=True)
-class FolderMeter:
+class FolderMeter(msgspec.Struct, kw_only=True):
     """What a folder takes, counted anew now and then only: there may be thousands of files."""
 
     folder: Path

@@ -8,7 +8,8 @@ The texts are those of PhoSim 3.4 and of the shell, the C++ and Python run-times
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.limits import EndedBy
 from transformation.model.failures import Failed, Failure
@@ -37,8 +38,7 @@ _SEGFAULT = re.compile(r"^.*Segmentation fault.*$", re.MULTILINE)
 _KILLED = re.compile(r"^(?:.*: )?(?:line \d+: )?\s*(?:\d+ )?Killed\b.*$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a process, or of the run that made bad files."""
 
     what: str
@@ -75,8 +75,7 @@ class Evidence:
         return f"{self.output}\n{self.errors}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cause:
+class _Cause(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure
     words: str = ""
     """The line that tells; empty = the last one."""

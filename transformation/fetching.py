@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
+
+import msgspec
+from msgspec.structs import replace
 
 from transformation.input_cache import InputCache
 from transformation.locations import Kind, kind_of, redacted
@@ -25,8 +27,7 @@ def keep_silent(_event: str, **_facts: object) -> None:
     """For who keeps no journal."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """One file to be fetched."""
 
     key: str

@@ -6,9 +6,10 @@ The one place where census, preflight and prediction meet files: object lines an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+
+import msgspec
 
 from transformation.census import Census, take_census
 from transformation.cost_models import CostModel, cost_model
@@ -34,8 +35,7 @@ from transformation.simulator.release import Release
 _SENSORS_A_TRIM = 9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """About some units of a job."""
 
     model: CostModel
@@ -58,8 +58,7 @@ class Forecast:
         return predict_job(self.visits, hands, self.needs)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VisitInputs:
+class VisitInputs(msgspec.Struct, frozen=True, kw_only=True):
     """One visit as it was read in."""
 
     visit: str
@@ -114,8 +113,7 @@ def make_forecast(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
+class _Look(msgspec.Struct, frozen=True, kw_only=True):
     """What one visit showed; the census itself is not kept."""
 
     set_up_cpu_s: Range

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from site_configs.schema import Site
 from transformation.limits import Budget, Limits
@@ -29,8 +30,7 @@ _QUEUE_VARIABLES = ("PILOT_RESOURCE_NAME", "PILOT_SITENAME")
 """Where pilot 3 tells which queue it serves."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a run is given."""
 
     request: Request

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.fits_facts import Facts
 from transformation.model.bands import DETECTED_AT_MAG_20
@@ -28,8 +29,7 @@ IMAGE_KEYS = ("OBSID", "FILTNM", "CHIPID", "PAIRID", "EXPTIME", "SEED")
 AMPLIFIER_KEYS = (*IMAGE_KEYS, "AMPID")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Light:
+class Light(msgspec.Struct, frozen=True, kw_only=True):
     """Where the light of a visit comes from, for the question whether an image may be all zero."""
 
     pointing: Pointing

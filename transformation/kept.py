@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -45,8 +44,7 @@ class _KeptRecord(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[_KeptFile, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """A unit's images, as good as when they were judged."""
 
     files: tuple[MadeFile, ...]

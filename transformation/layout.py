@@ -15,8 +15,9 @@ Names depend on the request alone: PanDA gives every retry a new job id.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import quote
+
+import msgspec
 
 UNITS_FOLDER = ".units"
 DEBUG_FOLDER = ".debug"
@@ -101,8 +102,7 @@ def visit_of_folder(name: str) -> str | None:
     return match["visit"] if match else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobPlace:
+class JobPlace(msgspec.Struct, frozen=True, kw_only=True):
     """Where one job's images stand. Raises `ValueError` for a user or job that is not a plain word."""
 
     base: str

@@ -8,9 +8,10 @@ the disk, which others fill too: PhoSim cuts files short without a word when it 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
 
 _MEMORY_IS_NEAR = 0.95
 """Of the share: from there on, one that takes more than its part is ended."""
@@ -31,8 +32,7 @@ class EndedBy(StrEnum):
     STOP = "stop"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Of one process and all it starts; None = no such limit."""
 
     wall_s: float | None = None
@@ -48,8 +48,7 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-@dataclass(slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, kw_only=True):
     """What a process and all it started have taken, when last looked at."""
 
     cpu_s: float = 0.0
@@ -60,8 +59,7 @@ class Usage:
     """Of the longer stream."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passed:
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
     """A limit that was passed, in words that give figures."""
 
     ended_by: EndedBy
@@ -85,8 +83,7 @@ def passed(limits: Limits, usage: Usage, *, lived_s: float, idle_s: float) -> Pa
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """What all processes of a job may take together."""
 
     memory_bytes: int
@@ -102,8 +99,7 @@ class Budget:
     """What a unit is expected to write: none is begun without it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Victim:
+class Victim(msgspec.Struct, frozen=True, kw_only=True):
     """Who has to go, and why."""
 
     pid: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from transformation.model.failures import Failed, Failure
 from transformation.model.manifest import Measured, UnitManifest
@@ -11,22 +12,20 @@ from transformation.model.work import Unit
 from transformation.standing import Sealed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What a manifest says besides the files: which request is answered, by which attempt, at what cost."""
 
     digest: str
     """sha256 of the request, 64 hex digits."""
     attempt: int
-    request: Mapping[str, object] = field(default_factory=dict)
-    metadata: Mapping[str, str | int] = field(default_factory=dict)
+    request: Mapping[str, object] = msgspec.field(default_factory=dict)
+    metadata: Mapping[str, str | int] = msgspec.field(default_factory=dict)
     """release, PanDA ids; job and user are added from the place."""
     notes: tuple[str, ...] = ()
-    measured: Measured = field(default_factory=Measured)
+    measured: Measured = msgspec.field(default_factory=Measured)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer:
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     """One upload of one file."""
 
     name: str
@@ -43,8 +42,7 @@ class Transfer:
         return self.failed.detail if self.failed else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
+class Committed(msgspec.Struct, frozen=True, kw_only=True):
     """The files of this attempt are the unit's."""
 
     sealed: Sealed
@@ -55,8 +53,7 @@ class Committed:
         return self.sealed.manifest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adopted:
+class Adopted(msgspec.Struct, frozen=True, kw_only=True):
     """Another attempt at the same request was faster: its files are the unit's, ours are gone."""
 
     sealed: Sealed
@@ -67,8 +64,7 @@ class Adopted:
         return self.sealed.manifest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Elsewhere:
+class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
     """The unit belongs to another destination: nothing of ours is left here."""
 
     address: str

@@ -7,8 +7,9 @@ import os
 import sys
 import tempfile
 from argparse import Namespace
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from transformation.forecast import Forecast, job_report, unit_report
 from transformation.job import Job
@@ -26,8 +27,7 @@ from transformation.wiring import open_site, source_for
 from transformation.workdir import WorkDir
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outlook:
+class _Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """A plan with its forecast."""
 
     job: Job

@@ -6,8 +6,9 @@ import re
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from transformation.model.failures import Failure, JobError
 from transformation.model.focal_plane import Amplifier, Sensor, TablesInvalid
@@ -30,8 +31,7 @@ _PATTERN_SECONDS = 2.0
 """A sensor expression that has not answered by then is one that never will."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VisitFacts:
+class VisitFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan needs to know of one visit: catalog header and physics commands, already read."""
 
     visit: str
@@ -47,8 +47,7 @@ class VisitFacts:
     """What the catalog itself says; without a word of it, science sensors, whatever the release's default."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """Which units of the request are wanted."""
 
     sensors: str

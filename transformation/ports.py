@@ -7,22 +7,21 @@ never repeat anything: repetition is a coat around them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
+
+import msgspec
 
 from transformation.model.failures import Failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stat:
+class Stat(msgspec.Struct, frozen=True, kw_only=True):
     """What a storage knows of one file."""
 
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One file in a listed folder."""
 
     name: str
@@ -57,8 +56,7 @@ class TooLarge(StorageError):
         super().__init__(Failure.STORAGE_DAMAGED, detail, transient=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """What a storage says of a folder before a job writes into it."""
 
     free_bytes: int | None
@@ -127,8 +125,7 @@ class MeasuringStorage(Protocol):
         """As `get`: what arrived, which is `expected` if all is well. None: nobody has measured. Raises `Missing`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """A storage call that failed for a passing reason and is about to be repeated."""
 
     operation: str
@@ -153,8 +150,7 @@ class SourceError(Exception):
         self.transient = transient
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What can be learned of an input without fetching all of it."""
 
     size_bytes: int | None
@@ -167,8 +163,7 @@ class Head:
     """Where the other side tells it unasked for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """What an input must be to be taken."""
 
     size_bytes: int | None = None
@@ -183,8 +178,7 @@ class Expected:
         return self.size_bytes is not None and self.adler32 is not None
 
 
-@dataclass(slots=True, kw_only=True)
-class Landing:
+class Landing(msgspec.Struct, kw_only=True):
     """A place on this disk for one input. What a try that failed has left there, the next one may go on with."""
 
     path: Path
@@ -198,8 +192,7 @@ class Landing:
         return self.path.with_name(f".{self.path.name}.part")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replica:
+class Replica(msgspec.Struct, frozen=True, kw_only=True):
     """A copy of a file that a catalog knows."""
 
     rse: str
@@ -209,8 +202,7 @@ class Replica:
     """The catalog's own order, the best first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownFile:
+class KnownFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that a catalog knows, by whatever hand it was registered."""
 
     size_bytes: int
@@ -235,8 +227,7 @@ class Source(Protocol):
         """End what serves this source; fetches under way fail. Repeating it is harmless."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileRecord:
+class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One file as the catalog knows it: an image, or the manifest of a unit."""
 
     name: str
@@ -246,7 +237,7 @@ class FileRecord:
     url: str
     size_bytes: int
     adler32: str
-    metadata: dict[str, str | int] = field(default_factory=dict)
+    metadata: dict[str, str | int] = msgspec.field(default_factory=dict)
     """visit, sensor, amplifier, exposure, filter, job, user, attempt, release, role; PanDA's ids."""
     replaces: tuple[str, ...] = ()
     """adler32 of lost versions that this one was made again for: a catalog may exchange those, and no others."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.census import Kind, SensorCensus, half_light_arcsec, magnitude_of
 from transformation.cost_models import CostModel, Rate
@@ -32,8 +33,7 @@ _LARGEST_FFT_MPIXELS = 9.0
 _TRIMMED_LINE_BYTES = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conditions:
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """What of a visit decides its cost besides objects."""
 
     filter: int
@@ -46,8 +46,7 @@ class Conditions:
     """A sensor with fewer is not simulated (`minsource`, under an open dome)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseNeeds:
+class ReleaseNeeds(msgspec.Struct, frozen=True, kw_only=True):
     """What a release says of its needs, bytes."""
 
     memory_bytes: int
@@ -55,8 +54,7 @@ class ReleaseNeeds:
     unit_scratch_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """Of one unit."""
 
     cpu_s: Range
@@ -218,8 +216,7 @@ def cost(terms: Mapping[str, float], rates: Mapping[str, Rate]) -> Range:
 
 
 # ---------------------------------------------------------------- the whole job
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobPrediction:
+class JobPrediction(msgspec.Struct, frozen=True, kw_only=True):
     """Of all units together, with the visits' set-up."""
 
     cpu_s: Range

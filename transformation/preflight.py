@@ -7,8 +7,9 @@ memory, no disk) ends the job, as does a visit without exposure time: that is a 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from transformation.census import BrightObject, Census, Sed
 from transformation.cost_models import CostModel
@@ -29,14 +30,13 @@ PlaceOf = Callable[[int], str]
 """From the number of an object of the visit to `file:line`."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Findings:
+class Findings(msgspec.Struct, kw_only=True):
     """What the checks found: failures by unit id, and lines for a person."""
 
-    failed: dict[str, Failed] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    failed: dict[str, Failed] = msgspec.field(default_factory=dict)
+    problems: list[str] = msgspec.field(default_factory=list)
     """One line for each cause of failed units."""
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = msgspec.field(default_factory=list)
 
     def give_up(self, units: Sequence[Unit], failure: Failure, what: str) -> None:
         """These units fail for this reason, unless they have one already."""
@@ -45,8 +45,7 @@ class Findings:
             self.failed.setdefault(unit.id, Failed(failure=failure, detail=f"{unit.id}: {what}"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What release and job allow."""
 
     release: str

@@ -17,10 +17,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from transformation.cgroup import Box, Boxes, BoxFacts, count_oom_kills, open_boxes
 from transformation.family import COOKIE, end_family, end_strays, release, start_own
@@ -34,8 +36,7 @@ _TERM_GRACE_S = 0.3
 _LOOK_AGAIN_S = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(msgspec.Struct, frozen=True, kw_only=True):
     """A process to run."""
 
     argv: tuple[str, ...]
@@ -44,15 +45,14 @@ class Command:
     stdout: Path
     stderr: Path
     stdin: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The whole environment of the process but for the job's own mark: nothing is inherited."""
     limits: Limits = NO_LIMITS
     observer: Observer | None = None
     """With it, stdout is a pseudo-terminal where there is one to be had, copied to the file `stdout`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a process and of all it started."""
 
     exit_status: int | None

@@ -11,8 +11,9 @@ import threading
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from itertools import accumulate
+
+import msgspec
 
 from transformation.simulator.band_table import Band, BandTable, Heading
 
@@ -24,15 +25,14 @@ _MOST_WITHIN_A_CLASS = 0.9
 """Of what remains, before a line proves it done."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
+class Weights(msgspec.Struct, frozen=True, kw_only=True):
     """What the classes of one exposure weigh, in CPU-seconds of PhoSim 3.4: only ratios count."""
 
     surface: float
     """Sky, moon and dome."""
     objects: array[float]
     """Sums from the faintest object up to each brighter one."""
-    magnitudes: array[float] = field(default_factory=lambda: array("d"))
+    magnitudes: array[float] = msgspec.field(default_factory=lambda: array("d"))
     """Of the objects, the faintest first."""
 
     @property
@@ -64,8 +64,7 @@ def weights_of(trimmed: Iterable[str], *, has_sky: bool, exposure_s: float) -> W
     )
 
 
-@dataclass(slots=True, kw_only=True)
-class _Exposure:
+class _Exposure(msgspec.Struct, kw_only=True):
     """One table of classes."""
 
     weights: Weights
@@ -119,16 +118,15 @@ class _Exposure:
         return (1.0 - self.fraction) * self.weights.total * self.rate
 
 
-@dataclass(slots=True, kw_only=True)
-class Meter:
+class Meter(msgspec.Struct, kw_only=True):
     """Observes one run of a simulator, which makes one exposure or several, one after the other. Safe for threads."""
 
     n_exposures: int
     weigh: Callable[[int], Weights]
     """Weights of an exposure, asked for when its table begins. Raises `OSError` or `ValueError` if they are unknown."""
-    _table: BandTable = field(default_factory=BandTable)
-    _exposures: list[_Exposure] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _table: BandTable = msgspec.field(default_factory=BandTable)
+    _exposures: list[_Exposure] = msgspec.field(default_factory=list)
+    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     def printed(self, text: bytes) -> None:
         """A piece of raytrace's output."""

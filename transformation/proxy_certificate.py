@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 from cryptography import x509
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
@@ -12,8 +11,7 @@ _OLD_PROXIES = frozenset({"proxy", "limited proxy"})
 """Common names by which proxies were known before RFC 3820."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proxy:
+class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     """What a proxy says of itself."""
 
     expires_s: float

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from transformation.layout import (
     UNITS_FOLDER,
@@ -59,8 +60,7 @@ HARMLESS = frozenset({Kind.DUPLICATE})
 """What is worth telling, though all agree."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One disagreement."""
 
     kind: Kind
@@ -69,8 +69,7 @@ class Finding:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconciled:
+class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
     """What stands under a location."""
 
     n_units: int
@@ -112,8 +111,7 @@ def reconcile(storage: Storage, catalog: Catalog, location: str, *, checksums: b
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Visit:
+class _Visit(msgspec.Struct, frozen=True, kw_only=True):
     """One visit, as the three know it."""
 
     place: JobPlace
@@ -127,7 +125,7 @@ class _Visit:
     """Files in its `.units` folder, bytes."""
     known: Mapping[str, FileRecord]
     """By name in the catalog."""
-    expected: dict[str, FileRecord] = field(default_factory=dict)
+    expected: dict[str, FileRecord] = msgspec.field(default_factory=dict)
     """What the manifests vouch for, by the same names."""
 
     @property

@@ -6,8 +6,9 @@ import json
 from argparse import Namespace
 from collections import Counter
 from contextlib import closing
-from dataclasses import asdict
 from itertools import islice
+
+import msgspec
 
 from transformation.model.failures import Failed, Failure, JobError
 from transformation.reconcile import HARMLESS, Kind, Reconciled, reconcile
@@ -25,7 +26,7 @@ def show_reconciled(parsed: Namespace) -> int:
         raise JobError(result.failure, result.detail)
     counts = Counter(finding.kind for finding in result.findings)
     if parsed.json:
-        print(json.dumps({**asdict(result), "counts": {kind: counts[kind] for kind in Kind}}, indent=1))
+        print(json.dumps({**msgspec.to_builtins(result), "counts": {kind: counts[kind] for kind in Kind}}, indent=1))
     else:
         _print(result, counts, catalog.place)
     wrong = [kind for kind in Kind if counts[kind] and kind not in HARMLESS]

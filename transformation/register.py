@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.layout import (
     UNITS_FOLDER,
@@ -27,8 +28,7 @@ COLLECTION = "collection"
 """Metadata key of `output.dataset`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registration:
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """What became of units that were to be registered."""
 
     done: tuple[Sealed, ...]
@@ -48,8 +48,7 @@ class Registration:
         return self.pending or self.conflict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replayed:
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay found under a location."""
 
     manifests: tuple[UnitManifest, ...]

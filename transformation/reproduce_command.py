@@ -10,7 +10,6 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,7 @@ _SITE = "local"
 """Stores and registers below the scratch folder only."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Again:
+class _Again(msgspec.Struct, frozen=True, kw_only=True):
     """A unit to be made again."""
 
     report: JobReport

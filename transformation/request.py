@@ -9,11 +9,11 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes
 
 import msgspec
+from msgspec.structs import replace
 
 from transformation.locations import Kind, LocationInvalid, folder_of, kind_of, local_path, redacted
 from transformation.model.failures import Failure, JobError
@@ -33,8 +33,7 @@ _FAILURE_OF_SOURCE = {
 OpenSource = Callable[[], Source]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A job spec, and what only the command line knows."""
 
     spec: JobSpec

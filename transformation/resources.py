@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 MEMORY_PER_CORE_BYTES = 2_000_000_000
 """What grid sites give a core when nobody says otherwise."""
@@ -17,8 +18,7 @@ MEMORY_PER_CORE_BYTES = 2_000_000_000
 _NO_LIMIT_BYTES = 1 << 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Share(msgspec.Struct, frozen=True, kw_only=True):
     """What this job may use, and which rule said so."""
 
     cores: int
@@ -27,8 +27,7 @@ class Share:
     memory_from: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cgroup:
+class Cgroup(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of the control group that holds us; None = no limit seen."""
 
     cores: float | None = None

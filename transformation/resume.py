@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.layout import JobPlace, failure_name, is_claim, manifest_name, unit_of
 from transformation.model.failures import Failed
@@ -24,8 +25,7 @@ from transformation.standing import Invalid, Sealed, Standing, complete, read_fa
 _QUESTIONS_AT_ONCE = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, kw_only=True):
     """The unit is committed or empty, and its files stand."""
 
     sealed: Sealed
@@ -36,22 +36,19 @@ class Done:
         return self.sealed.manifest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflict:
+class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     """The unit stands there for another request."""
 
     failed: Failed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
     """The unit was committed but has to be made again."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownFailure:
+class KnownFailure(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier attempt found that this request cannot succeed for the unit."""
 
     failed: Failed
@@ -114,8 +111,7 @@ def judge_receipts(
     return verdicts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
+class _Question(msgspec.Struct, frozen=True, kw_only=True):
     """How does one unit stand, of which the listings show something?"""
 
     storage: Storage

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.model.failures import Failed, Failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class Room(msgspec.Struct, frozen=True, kw_only=True):
     """Room at one destination."""
 
     address: str
@@ -17,8 +17,7 @@ class Room:
     """None where nobody can say."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoomFindings:
+class RoomFindings(msgspec.Struct, frozen=True, kw_only=True):
     """What to do about it."""
 
     full: tuple[Failed | None, ...]

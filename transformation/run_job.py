@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from site_configs.load import expand
 from site_configs.schema import Site
@@ -42,8 +43,7 @@ _IN_HASTE_S = 0.5
 """and for one that has to go."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be made, from inputs that were all found good."""
 
     release: Release

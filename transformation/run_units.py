@@ -10,9 +10,10 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from transformation.black_hole import BlackHole
 from transformation.corrections import Correction, correct, settle
@@ -38,8 +39,7 @@ _UNIT, _TRIM, _SET_UP = range(3)
 """Order of a visit's tasks when several are ready."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VisitWork:
+class VisitWork(msgspec.Struct, frozen=True, kw_only=True):
     """What remains to be made of one visit."""
 
     staged: StagedVisit

@@ -8,8 +8,10 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from transformation.disk_use import free_bytes
 from transformation.evidence import SPACE_NEEDED_BYTES, Evidence, explain
@@ -33,8 +35,7 @@ _SECRET = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatorBench:
+class SimulatorBench(msgspec.Struct, frozen=True, kw_only=True):
     """What every simulator process of the job shares."""
 
     release: Release
@@ -116,14 +117,13 @@ def simulator_environment(inherited: Mapping[str, str], workdir: WorkDir) -> dic
     }
 
 
-@dataclass(slots=True, kw_only=True)
-class ReadyVisit:
+class ReadyVisit(msgspec.Struct, kw_only=True):
     """A visit whose set-up is done."""
 
     staged: StagedVisit
     folder: VisitDir
     jobs: VisitJobs
-    sources: dict[str, int] = field(default_factory=dict)
+    sources: dict[str, int] = msgspec.field(default_factory=dict)
     """Sources near each sensor, by trim's count; filled in group by group."""
 
     def needs_no_simulation(self, sensor: str) -> bool:

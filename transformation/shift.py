@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.journal import Journal
 from transformation.limits import EndedBy
@@ -24,8 +25,7 @@ _PATIENCE_IN_HASTE_S = 1.0
 _SHORT_OF = {EndedBy.DISK: Failure.DISK_FULL, EndedBy.SCRATCH: Failure.SCRATCH_SHORT}
 
 
-@dataclass(slots=True, kw_only=True)
-class Shift:
+class Shift(msgspec.Struct, kw_only=True):
     """Everything that is looked at while units are made."""
 
     loop: UnitLoop

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -26,8 +25,7 @@ _FACTS_TIMEOUT_S = 300.0
 """For one file; the largest takes a second."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """A run, as far as the simulator is concerned."""
 
     number: int
@@ -138,8 +136,7 @@ def _was_skipped(ready: ReadyVisit, batch: Batch, log: Path) -> bool:
     return ready.needs_no_simulation(batch.sensor)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Good:
+class Good(msgspec.Struct, frozen=True, kw_only=True):
     """A unit's images, judged."""
 
     files: tuple[MadeFile, ...]

@@ -8,7 +8,8 @@ it miss its end; batch systems count elapsed time in the same way. A jump is not
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 MARGIN_S = 20.0
 """To end in order before the batch system ends us."""
@@ -17,8 +18,7 @@ _END_VARIABLES = ("IOD_SLOT_END", "SLURM_JOB_END_TIME")
 """Seconds since 1970. The first is ours, for wrappers that know better; the second is Slurm's (sbatch(1))."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clocks:
+class Clocks(msgspec.Struct, frozen=True, kw_only=True):
     """Both clocks, read together."""
 
     epoch_s: float
@@ -27,8 +27,7 @@ class Clocks:
     """Since boot: cannot."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """The time that this job has."""
 
     end_s: float

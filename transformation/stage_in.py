@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -44,8 +43,7 @@ _FAILURE_OF_FAULT = {
 _RELEASE_EXAMPLE = re.compile(r"\$\(PHOSIMDIR\)/examples/(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StagedVisit:
+class StagedVisit(msgspec.Struct, frozen=True, kw_only=True):
     """One visit's inputs, read and found good."""
 
     index: int

@@ -17,7 +17,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 
 import msgspec
 
@@ -113,8 +112,7 @@ def record_failure(
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Commit:
+class _Commit(msgspec.Struct, frozen=True, kw_only=True):
     storage: Storage
     place: JobPlace
     unit: Unit

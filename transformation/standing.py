@@ -16,7 +16,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.layout import (
     JobPlace,
@@ -42,8 +43,7 @@ from transformation.model.work import StoredFile, Unit
 from transformation.ports import Missing, Storage, TooLarge
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sealed:
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     """A valid manifest, with size and checksum of the bytes that stand: they may be another version's."""
 
     place: JobPlace
@@ -67,8 +67,7 @@ class Sealed:
         ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """A valid manifest under a unit's name."""
 
     place: JobPlace
@@ -82,8 +81,7 @@ class Standing:
         return Sealed(place=self.place, manifest=self.manifest, size_bytes=len(self.content), adler32=adler32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invalid:
+class Invalid(msgspec.Struct, frozen=True, kw_only=True):
     """Something else under a unit's name."""
 
     reason: str

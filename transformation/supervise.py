@@ -13,9 +13,10 @@ import signal
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from transformation.disk_use import FolderMeter, free_bytes, size_of, taken_bytes
 from transformation.family import families, reap_adopted, signal_group
@@ -55,8 +56,7 @@ class Observer(Protocol):
         """CPU seconds of the process and of all it started, now and then."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Running:
+class Running(msgspec.Struct, kw_only=True):
     """A simulator process under way."""
 
     pid: int
@@ -71,7 +71,7 @@ class Running:
     """`time.monotonic`, as the next."""
     advanced: float
     """When CPU time was last seen to grow."""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = msgspec.field(default_factory=Usage)
     ended_by: EndedBy = EndedBy.ITSELF
     remark: str = ""
     alone: bool = False

@@ -8,7 +8,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.layout import JobPlace
 from transformation.model.failures import Failed, Failure, Remedy, effective_remedy
@@ -26,8 +27,7 @@ PASSED_ON = frozenset(
 """What one destination can be in trouble with while another is well."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, kw_only=True):
     """One destination of a job."""
 
     place: JobPlace

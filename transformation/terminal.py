@@ -12,8 +12,9 @@ import select
 import termios
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 _CHUNK_BYTES = 65_536
 _CHUNKS_AT_ONCE = 256
@@ -22,8 +23,7 @@ _OUTPUT_FLAGS, _LOCAL_FLAGS = 1, 3
 """Places in what `termios.tcgetattr` returns."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Terminal:
+class Terminal(msgspec.Struct, kw_only=True):
     """Both ends; the process gets `process_end`, which we let go once it has it."""
 
     own_end: int

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+import msgspec
 
 from transformation.claims import read_claim
 from transformation.layout import UNITS_FOLDER, claim_name, is_manifest, manifest_name, unit_of
@@ -28,41 +29,38 @@ from transformation.targets import Target, Targets, worst
 _CLAIMS_AT_ONCE = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class At:
+class At(msgspec.Struct, frozen=True, kw_only=True):
     """A unit that is done, and where."""
 
     target: Target
     verdict: Done
 
 
-@dataclass(slots=True, kw_only=True)
-class Whereabouts:
+class Whereabouts(msgspec.Struct, kw_only=True):
     """Of all units of a job; each is in one of these, by its id, or it is to be made and was never heard of."""
 
-    done: dict[str, At] = field(default_factory=dict)
-    failed: dict[str, Failed] = field(default_factory=dict)
+    done: dict[str, At] = msgspec.field(default_factory=dict)
+    failed: dict[str, Failed] = msgspec.field(default_factory=dict)
     """For good, or because they may stand where nobody answers."""
-    lost: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, str] = msgspec.field(default_factory=dict)
     """Why; to be made again."""
-    bound: dict[str, Target] = field(default_factory=dict)
+    bound: dict[str, Target] = msgspec.field(default_factory=dict)
     """To be made, and committed at this destination only."""
-    twice: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    twice: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     """Of those that are done: the other addresses at which the same stands."""
-    unheard: dict[str, list[tuple[Unit, str]]] = field(default_factory=dict)
+    unheard: dict[str, list[tuple[Unit, str]]] = msgspec.field(default_factory=dict)
     """By address: units that are done elsewhere, of which that destination holds no claim."""
-    surveys: dict[str, Survey] = field(default_factory=dict)
+    surveys: dict[str, Survey] = msgspec.field(default_factory=dict)
     """By address, of those that answer."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Answer:
+class _Answer(msgspec.Struct, kw_only=True):
     """Of one destination."""
 
     target: Target
-    receipts: Receipts = field(default_factory=dict)
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
-    claims: dict[str, str] = field(default_factory=dict)
+    receipts: Receipts = msgspec.field(default_factory=dict)
+    verdicts: Mapping[str, Verdict] = msgspec.field(default_factory=dict)
+    claims: dict[str, str] = msgspec.field(default_factory=dict)
     """Addresses by unit id."""
     survey: Survey | None = None
     failed: Failed | None = None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from site_configs.load import SiteInvalid, expand, load_site
 from site_configs.schema import Rucio, Site
@@ -58,8 +60,7 @@ _XROOTD = frozenset(Kind.XROOTD.value)
 _HTTP = frozenset(Kind.HTTP.value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
     """How a storage is used, beyond its location."""
 
     logs: Path | None = None
@@ -68,7 +69,7 @@ class Manner:
     """Gets every repeated call, maybe several at once."""
     hurried: bool = False
     """Short time-outs: there is another destination to go to."""
-    straight: Mapping[str, str] = field(default_factory=dict)
+    straight: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Data servers to be used instead of redirectors: `HOST:PORT` of both."""
 
 

@@ -8,8 +8,9 @@ import os
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from transformation.instance_catalog import OBJECTS_NAME
 from transformation.journal import Journal
@@ -21,8 +22,7 @@ _PLAIN = re.compile(r"[\w/.,:=@%+-]+")
 """PhoSim's driver builds shell commands from its folders' names, unquoted (`phosim.py` 3.4 and 5)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkDir:
+class WorkDir(msgspec.Struct, frozen=True, kw_only=True):
     """The work folder, and the scratch folder that may stand elsewhere."""
 
     root: Path
@@ -120,8 +120,7 @@ class WorkDir:
             keep_folder(self.scratch)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VisitDir:
+class VisitDir(msgspec.Struct, frozen=True, kw_only=True):
     """Folders of one visit."""
 
     root: Path

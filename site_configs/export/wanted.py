@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import msgspec
 
@@ -13,8 +12,7 @@ from site_configs.schema import Endpoint, Queue, Site
 LOG_RSE_SUFFIX = "_LOGS"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """A site, and what the command line changes of it."""
 
     site: Site
@@ -47,8 +45,7 @@ class Wanted:
         return wanted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class Door(msgspec.Struct, frozen=True, kw_only=True):
     """A location cut as the pilot wants it: `endpoint + path` is the location."""
 
     scheme: str

@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+
+import msgspec
 
 from submitter.fetching.doors import Doors
 from submitter.fetching.meter import Meter, Progress
@@ -25,8 +26,7 @@ Tell = Callable[[Progress, Fetched], None]
 """Hears of every file that is over, in the caller's thread."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchReport:
+class FetchReport(msgspec.Struct, frozen=True, kw_only=True):
     """What became of all files."""
 
     folder: Path

@@ -7,9 +7,10 @@ its name is right, whenever the fetch was killed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from submitter.fetching.doors import Doors
 from submitter.listing import RemoteFile
@@ -35,8 +36,7 @@ class LocalTrouble(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one file."""
 
     file: RemoteFile

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from submitter.fetching.doors import Doors
 from submitter.fetching.manager import AT_ONCE, FetchReport, Tell, fetch_all

@@ -9,8 +9,9 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from submitter.troubles import IodError, Trouble
 
@@ -22,8 +23,7 @@ _children: list[subprocess.Popen[bytes]] = []
 """Kept so that they can be waited for: a process that nobody waits for stays in the table."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Background:
+class Background(msgspec.Struct, frozen=True, kw_only=True):
     """A process, told from a later one with the same number by its birth."""
 
     pid: int

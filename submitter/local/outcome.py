@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -16,8 +15,7 @@ REPORT_NAME = "jobReport.json"
 _STATES = {"done": State.DONE, "partial": State.PARTIAL, "failed": State.FAILED, "terminated": State.FAILED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Of one start."""
 
     failure: Failure | None

@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from submitter.folders import Folders, write_private
 from submitter.jobs import KEPT_ENVIRONMENT, Job, Part, State

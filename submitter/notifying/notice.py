@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from dataclasses import dataclass, field
+
+import msgspec
 
 from submitter.jobs import State
 from submitter.status import JobStatus
@@ -14,15 +15,14 @@ _MOST_UNITS = 20
 _LONGEST_REASON = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """Of one job that ended, or a test."""
 
     name: str
     subject: str
     """One line."""
     text: str
-    document: dict[str, object] = field(default_factory=dict)
+    document: dict[str, object] = msgspec.field(default_factory=dict)
     """For programs; `text` is in it too, where chats look for it."""
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from submitter.folders import Folders
 from submitter.jobs import Job
@@ -20,8 +21,7 @@ NEWS_S = 3 * 86_400.0
 """What ended longer ago is no news: who begins to watch is not flooded, and a weekend is bridged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, kw_only=True):
     """Of one job by one way."""
 
     name: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from submitter.jobs import Job, State
 from submitter.panda.tasks import task_name
@@ -42,8 +43,7 @@ _PAYLOAD_FAILED = 1305
 _BY_CODE = {failure.code: failure for failure in Failure}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFacts:
+class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One PanDA job."""
 
     panda_id: int

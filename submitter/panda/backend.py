@@ -6,10 +6,10 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from site_configs.schema import Queue, Site
 from submitter.backends import Backend, UnitState

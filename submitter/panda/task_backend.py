@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
+
+from msgspec.structs import replace
 
 from submitter.backends import UnitState
 from submitter.jobs import Job, Part, State

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -28,8 +27,7 @@ _REQUEST_NUMBERS = 1_000_000_000
 """JEDI's tables hold nine digits."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where the jobs of a request are to run."""
 
     site: str
@@ -41,8 +39,7 @@ class Place:
     most_wall_s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskDraft:
+class TaskDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A task in the making: its jobs, and the part of the request that they need."""
 
     selects: tuple[str, ...]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import stat
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rucio.client.baseclient import BaseClient
 
 from site_configs.schema import Rucio

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests.conformance.catalog_suite import DATASET, CatalogSuite, record
 from tests.servers.postgres_server import NoPostgres, PostgresServer

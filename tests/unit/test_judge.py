@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.samples import focal_plane, plan, unit, visit_facts
 from transformation.fits_facts import Facts

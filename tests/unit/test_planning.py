@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import signal
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.unit.samples import failure_of, focal_plane, plan, unit, visit_facts
 from transformation.model.failures import Failure, JobError

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.samples import failure_of, plan, visit_facts
 from transformation.census import BrightObject, Census, Sed, SensorCensus, kind_of

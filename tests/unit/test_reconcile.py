@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.conformance.scripted_storage import Killed, ScriptedStorage
 from tests.unit.commit_world import NAMES, RECEIPT, UNIT, VISIT, World

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tests.conformance.scripted_storage import Killed, ScriptedStorage
 from tests.unit.commit_world import NAMES, RECEIPT, UNIT, VISIT, World

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.conformance.scripted_storage import Killed, ScriptedStorage
 from tests.unit.commit_world import DIGEST, NAMES, OTHER_DIGEST, RECEIPT, UNIT, VISIT, World, made_files, make_unit

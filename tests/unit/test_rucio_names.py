@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests.conformance.catalog_suite import record
 from transformation.catalog.rucio_metadata import Detail, metadata_from, metadata_of

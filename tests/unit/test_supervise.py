@@ -8,10 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from transformation import supervise
 from transformation.disk_use import FolderMeter, taken_bytes
@@ -148,7 +148,9 @@ def test_many_files_that_are_too_much_together(processes: Processes, tmp_path: P
 
 def test_one_file_that_is_too_much_is_stopped_by_the_kernel_at_once(processes: Processes, tmp_path: Path) -> None:
     processes.supervisor._look_s = 30.0
-    finished = processes.run(shell(tmp_path / "one", "exec cat /dev/zero > big", Limits(scratch_bytes=3 * MB)))
+    finished = processes.run(
+        shell(tmp_path / "one", "sleep 0.3; exec cat /dev/zero > big", Limits(scratch_bytes=3 * MB))
+    )
     assert finished.signal == signal.SIGXFSZ
     assert (tmp_path / "one/big").stat().st_size == 3 * MB
 

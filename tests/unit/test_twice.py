@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.commit_world import DIGEST, OTHER_DIGEST, RECEIPT, UNIT, VISIT, World
 from tests.unit.destination_world import Destinations

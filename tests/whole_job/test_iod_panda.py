@@ -6,11 +6,11 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from submitter.client import Client
 from submitter.drafts import Wishes

@@ -8,8 +8,9 @@ name; it has to come out the same, which `lfns2pfns` shows (algorithm `identity`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from site_configs.schema import Rucio
 from transformation.catalog.rucio_conversation import Conversation
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from transformation.catalog.rucio_client import RucioSession
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RseFacts:
+class RseFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What an RSE does with the places that it was asked for."""
 
     kind: str

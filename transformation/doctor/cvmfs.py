@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from transformation.doctor.reading import Case, Reading, bad, ok, warn
 
@@ -19,8 +20,7 @@ _LATE_S = 3600.0
 """A client looks for a new revision every few minutes; an hour is trouble."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class Published(msgspec.Struct, frozen=True, kw_only=True):
     """The newest revision at a server."""
 
     revision: int

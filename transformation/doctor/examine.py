@@ -13,7 +13,6 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from math import ceil
 
 import msgspec
@@ -34,13 +33,12 @@ class _Answer(msgspec.Struct, frozen=True, tag="answer"):
     reading: Reading
 
 
-@dataclass(slots=True, kw_only=True)
-class _Child:
+class _Child(msgspec.Struct, kw_only=True):
     check: Check
     pid: int
     pipe: int
     begun_s: float
-    said: bytearray = field(default_factory=bytearray)
+    said: bytearray = msgspec.field(default_factory=bytearray)
 
     @property
     def late_s(self) -> float:

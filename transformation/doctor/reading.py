@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -50,8 +49,7 @@ def bad(found: str, action: str, **facts: str | float | bool | None) -> Reading:
     return Reading(verdict=Verdict.BAD, found=found, action=action, facts=facts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(msgspec.Struct, frozen=True, kw_only=True):
     """What a check looks at."""
 
     site: Site
@@ -67,8 +65,7 @@ class Case:
     """Tell what went wrong so far, in case the time runs out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to look at."""
 
     name: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
+
+import msgspec
 
 from transformation.instance_catalog.grammar import MAX_LINE_BYTES, NUMBER
 from transformation.instance_catalog.problems import Findings, LineInvalid, shown
@@ -48,8 +49,7 @@ _EXTRA_ID = re.compile(r"[0-9]{1,9}")
 _LARGEST_INT32 = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhysicsCommands:
+class PhysicsCommands(msgspec.Struct, frozen=True, kw_only=True):
     """Commands in the order in which they take effect."""
 
     lines: tuple[str, ...]

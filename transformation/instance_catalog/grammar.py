@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.instance_catalog.problems import LineInvalid, shown
 
@@ -76,8 +77,7 @@ _FORBIDDEN_BYTE = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 # ---------------------------------------------------------------- the slow reading
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SkyObject:
+class SkyObject(msgspec.Struct, frozen=True, kw_only=True):
     """What the reader keeps of an object line that the fast expression left."""
 
     id_text: bytes

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from transformation.instance_catalog.grammar import NUMBER
 from transformation.instance_catalog.header_keys import KEYS, UNUSED_KEYS, loose_name, strict_name
@@ -16,8 +17,7 @@ _OBJECT_LIKE_WORDS = 12
 _NAMED_UNKNOWN_KEYS = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeaderValue:
+class HeaderValue(msgspec.Struct, frozen=True, kw_only=True):
     """A value and the place it was read from."""
 
     text: str
@@ -25,8 +25,7 @@ class HeaderValue:
     line: int
 
 
-@dataclass(slots=True)
-class HeaderReader:
+class HeaderReader(msgspec.Struct):
     """Takes the header lines of one catalog; the last value of a key wins, as in PhoSim.
 
     A key that nobody knows is ignored with a warning, unless PhoSim 3.4, which matches words by substring, would take
@@ -34,13 +33,13 @@ class HeaderReader:
     """
 
     file: str
-    values: dict[str, HeaderValue] = field(default_factory=dict)
-    repeated: dict[str, str] = field(default_factory=dict)
+    values: dict[str, HeaderValue] = msgspec.field(default_factory=dict)
+    repeated: dict[str, str] = msgspec.field(default_factory=dict)
     """A warning for each key given twice with different values."""
-    unknown: dict[str, int] = field(default_factory=dict)
+    unknown: dict[str, int] = msgspec.field(default_factory=dict)
     """Unknown keys and the line of the first of each, a limited number of them."""
     unknown_count: int = 0
-    _mistakable: dict[str, tuple[str, HeaderValue]] = field(default_factory=dict)
+    _mistakable: dict[str, tuple[str, HeaderValue]] = msgspec.field(default_factory=dict)
 
     def take(self, line: int, text: str) -> None:
         """Read one line that is no object, include or comment. Raises `LineInvalid`."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.instance_catalog.grammar import NUMBER
 from transformation.instance_catalog.problems import LineInvalid, shown
@@ -23,8 +24,7 @@ UNUSED_KEYS = frozenset({"isdithered", "ditherra", "ditherdec"})
 """PhoSim accepts and ignores these; so do we, without a word."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What a value has to be. `read` gives it in its plain form, or None if it is something else."""
 
     read: Callable[[str], str | None]
@@ -33,8 +33,7 @@ class Wanted:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(msgspec.Struct, frozen=True, kw_only=True):
     """One header key under the short name that PhoSim 3.4, 5 and 6 all read."""
 
     name: str

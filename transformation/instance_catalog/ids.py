@@ -7,7 +7,6 @@ import tempfile
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from types import TracebackType
@@ -23,8 +22,7 @@ _ID_BYTES = 8
 _DECODER = msgspec.json.Decoder(list[float])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdSummary:
+class IdSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What is odd among the ids of a visit. Examples are None where the count is 0."""
 
     repeats: int

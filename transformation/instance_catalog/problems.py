@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 SHOWN_PROBLEMS = 20
 """So many problems are kept and printed; the others are only counted."""
@@ -21,8 +22,7 @@ class CatalogFault(Enum):
     TOO_LARGE = "a file is larger, or unpacks to more, than is allowed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One finding."""
 
     file: str
@@ -79,11 +79,10 @@ class FileInvalid(LineInvalid):
     """The same, where nothing more can be read from the file."""
 
 
-@dataclass(slots=True)
-class Findings:
+class Findings(msgspec.Struct):
     """Collects problems in bounded memory, however many there are."""
 
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = msgspec.field(default_factory=list)
     total: int = 0
     kind: CatalogFault = CatalogFault.MALFORMED
 

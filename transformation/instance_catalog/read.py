@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
+
+import msgspec
 
 from transformation.instance_catalog import header, includes
 from transformation.instance_catalog.ids import RUN_IDS, IdSpool, IdSummary
@@ -28,8 +29,7 @@ Include = Callable[[Path, str], Path]
 """Finds the file that a catalog includes by a (checked) name. Raises FileNotFoundError if there is none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much is held in memory, which tests set small, and how large a file may be."""
 
     block_bytes: int = BLOCK_BYTES
@@ -79,16 +79,15 @@ def _objects_file(path: Path | None) -> Iterator[BinaryIO | None]:
             raise
 
 
-@dataclass(slots=True)
-class _VisitReader:
+class _VisitReader(msgspec.Struct):
     """Gathers what the files of one visit say."""
 
     sink: ObjectSink
     findings: Findings
     include: Include
     limits: Limits
-    headers: list[header.HeaderReader] = field(default_factory=list)
-    sha256: list[str] = field(default_factory=list)
+    headers: list[header.HeaderReader] = msgspec.field(default_factory=list)
+    sha256: list[str] = msgspec.field(default_factory=list)
     size_bytes: int = 0
 
     def read_catalog(self, path: Path, name: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import BinaryIO
+
+import msgspec
 
 from transformation.instance_catalog.grammar import OBJECT_LINE, SkyObject, check_bytes, read_object
 from transformation.instance_catalog.ids import IdSpool
@@ -16,15 +17,14 @@ from transformation.instance_catalog.source import check_length
 _COUNTED_WORDS = 20
 
 
-@dataclass(slots=True)
-class ObjectSink:
+class ObjectSink(msgspec.Struct):
     """Where the valid objects of a visit end up: their lines in a file, the rest as counts."""
 
     out: BinaryIO | None
     ids: IdSpool
     count: int = 0
-    places: Places = field(default_factory=Places)
-    unknown_words: Counter[str] = field(default_factory=Counter)
+    places: Places = msgspec.field(default_factory=Places)
+    unknown_words: Counter[str] = msgspec.field(default_factory=Counter)
 
     def put(self, lines: bytes, ids: list[bytes]) -> None:
         """Take whole object lines and their ids."""
@@ -40,8 +40,7 @@ class ObjectSink:
             self.unknown_words[word if known else "others"] += 1
 
 
-@dataclass(slots=True)
-class FileScan:
+class FileScan(msgspec.Struct):
     """Reads one file.
 
     `other_line` gets the number and text of each line that is no object, comment or blank, and raises `LineInvalid`

@@ -6,11 +6,11 @@ import hashlib
 import io
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
+import msgspec
 from isal import igzip, igzip_lib
 
 from transformation.instance_catalog.grammar import MAX_LINE_BYTES
@@ -35,8 +35,7 @@ _FOREIGN_STARTS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SizeLimits:
+class SizeLimits(msgspec.Struct, frozen=True, kw_only=True):
     """When a file is refused, while it is read: so neither memory nor disk fills up before."""
 
     file_bytes: int = 20_000_000_000

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 REFERENCE_EXPOSURE_S = 15.0
 REFERENCE_MAGNITUDE = 20.0
@@ -31,8 +32,7 @@ def object_electrons(filter_number: int, magnitude: float, exposure_s: float) ->
     return DETECTED_AT_MAG_20[filter_number] * flux * exposure_s / REFERENCE_EXPOSURE_S
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Night:
+class Night(msgspec.Struct, frozen=True, kw_only=True):
     """What lights the sky of a visit."""
 
     filter: int

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, StrEnum
+
+import msgspec
 
 FORBIDDEN_CODES = frozenset({0, 1, 2, 3, 126, 127, 137, 143, 160, 161, 162, 251, 255})
 
@@ -361,8 +362,7 @@ class Failure(Enum):
         return self.remedy is Remedy.NEVER
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
     """An expected failure, as a value."""
 
     failure: Failure

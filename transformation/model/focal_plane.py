@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 _GROUPS = ("Group0", "Group1", "Group2")
 SCIENCE_GROUP = 0
@@ -26,8 +27,7 @@ class TablesInvalid(ValueError):
     """A focal-plane table is not what PhoSim's looks like."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amplifier:
+class Amplifier(msgspec.Struct, frozen=True, kw_only=True):
     """One read-out channel."""
 
     name: str
@@ -36,8 +36,7 @@ class Amplifier:
     """NAXIS1, NAXIS2 of its image, pre- and overscan included."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sensor:
+class Sensor(msgspec.Struct, frozen=True, kw_only=True):
     """One device of the focal plane."""
 
     name: str
@@ -153,8 +152,7 @@ def _rows(text: str) -> list[tuple[int, str]]:
     return [(number, line) for number, line in numbered if line and not line.startswith("#")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pointing:
+class Pointing(msgspec.Struct, frozen=True, kw_only=True):
     """Where the telescope looks and how the camera is turned, degrees."""
 
     ra_deg: float

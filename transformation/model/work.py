@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
 
 FILTER_LETTERS = "ugrizy"
 
@@ -33,8 +34,7 @@ class UnitState(StrEnum):
         return self in {UnitState.COMMITTED, UnitState.EMPTY}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectedFile:
+class ExpectedFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file that a good simulation of a unit leaves."""
 
     name: str
@@ -48,8 +48,7 @@ class ExpectedFile:
     """Amplifier name such as C00."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
+class Unit(msgspec.Struct, frozen=True, kw_only=True):
     """One sensor in one exposure of one visit: what is simulated, judged and committed on its own."""
 
     visit: str
@@ -79,8 +78,7 @@ class Unit:
         return f"E{self.exposure:03d}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Units of one sensor that one run of the simulator makes."""
 
     units: tuple[Unit, ...]
@@ -97,8 +95,7 @@ class Batch:
         return first.id if len(self.units) == 1 else f"v{first.visit}-{first.sensor}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MadeFile:
+class MadeFile(msgspec.Struct, frozen=True, kw_only=True):
     """A judged file in an attempt's folder."""
 
     name: str
@@ -110,8 +107,7 @@ class MadeFile:
     amplifier: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
+class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file at its destination."""
 
     name: str

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 _HEADING = re.compile(r"Time \(s\)|\([^)]*\)%?|\S+")
 _VALUE = re.compile(r"\([^)]*\)%?|\S+")
@@ -19,16 +20,14 @@ _MAGNITUDE = re.compile(r"\bm\s*=\s*(-?\d+(?:\.\d+)?)")
 _LONGEST_LINE_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heading:
+class Heading(msgspec.Struct, frozen=True, kw_only=True):
     """A table begins."""
 
     columns: tuple[str, ...]
     """All but the first, which is the name of the class."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Band:
+class Band(msgspec.Struct, frozen=True, kw_only=True):
     """One class of light is done."""
 
     name: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from transformation.model.work import Batch, ExpectedFile, Unit
 from transformation.simulator.command_line import driver_argv
@@ -23,8 +24,7 @@ _TRIM_RAN = re.compile(r"^Trim Catalog|^Found \d+ source", re.MULTILINE)
 """Trim's own heading (PhoSim 3.4), printed also where no sensor has a source."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverMode:
+class DriverMode(msgspec.Struct, frozen=True, kw_only=True):
     """Drives any release with PhoSim's command line."""
 
     release: Release
@@ -39,8 +39,7 @@ class DriverMode:
         return DriverVisit(release=self.release, visit=visit, visit_folder=folder, amplifiers=self.amplifiers)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverVisit:
+class DriverVisit(msgspec.Struct, frozen=True, kw_only=True):
     """One visit, one run a sensor."""
 
     release: Release

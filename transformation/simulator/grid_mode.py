@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from transformation.model.work import Batch, ExpectedFile, Unit
 from transformation.simulator.command_line import driver_argv
@@ -22,8 +24,7 @@ from transformation.simulator.seam import SetUpInvalid, Step, TrimGroup
 from transformation.workdir import VisitDir
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One node of the DAG."""
 
     name: str
@@ -31,16 +32,14 @@ class Job:
     pars: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrimJob:
+class TrimJob(msgspec.Struct, frozen=True, kw_only=True):
     """Cuts the catalog down for a group of sensors."""
 
     job: Job
     sensors: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitJobs:
+class UnitJobs(msgspec.Struct, frozen=True, kw_only=True):
     """Makes one unit once its sensor's catalog is trimmed."""
 
     trim: str
@@ -49,8 +48,7 @@ class UnitJobs:
     e2adc: Job | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VisitGraph:
+class VisitGraph(msgspec.Struct, frozen=True, kw_only=True):
     """All jobs of a visit."""
 
     trims: Mapping[str, TrimJob]
@@ -60,8 +58,7 @@ class VisitGraph:
     """Screens and the like that each raytrace reads from its working directory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridMode:
+class GridMode(msgspec.Struct, frozen=True, kw_only=True):
     """Drives a release that has a grid mode: one set-up a visit, then each trim group and each unit on its own."""
 
     release: Release
@@ -91,8 +88,7 @@ class GridMode:
                 raise SetUpInvalid(f"{executable} is to be started, which is not in the release")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridVisit:
+class GridVisit(msgspec.Struct, frozen=True, kw_only=True):
     """One visit's jobs."""
 
     work: Path

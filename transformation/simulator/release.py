@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,7 @@ _MOST_FOLDERS = 2000
 """Folders looked into before the search gives up: a root should be chosen near its releases."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class Release(msgspec.Struct, frozen=True, kw_only=True):
     """A release folder that can be used."""
 
     root: Path
@@ -67,8 +65,7 @@ class Release:
         return str(self.root / named) if "/" in named and not named.startswith("/") else named
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sidecar:
+class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     """What a site says of an installed tree that has no `release.json` of its own."""
 
     tree: Path

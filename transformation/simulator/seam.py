@@ -6,9 +6,10 @@ A way of driving only knows files and command lines; the stages run the processe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from transformation.model.work import Batch, ExpectedFile, Unit
 from transformation.workdir import VisitDir
@@ -18,8 +19,7 @@ class SetUpInvalid(Exception):
     """What the visit set-up left is not what it should leave; `str()` names the file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One process to run."""
 
     name: str
@@ -32,8 +32,7 @@ class Step:
     """Of a raytrace in segments: the number of one that leaves a checkpoint."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrimGroup:
+class TrimGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Cuts the catalog down for a group of sensors, before their units."""
 
     step: Step

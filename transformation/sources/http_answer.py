@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from transformation.locations import redacted
 from transformation.model.failures import Failure
@@ -17,8 +18,7 @@ _CONTENT_RANGE = re.compile(r"\s*bytes\s+(?P<first>\d{1,18})-\d{1,18}/(?:(?P<tot
 _LENGTH = re.compile(r"\s*(\d{1,18})\s*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer with a body that is the file, or a part of it."""
 
     is_part: bool

@@ -16,14 +16,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html import unescape
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urljoin
 
+import msgspec
 import requests
+from msgspec.structs import replace
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
@@ -49,8 +51,7 @@ _WORDS_BYTES = 1000
 Headers = Mapping[str, str | bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """When a request is given up."""
 
     connect_s: float = 10.0
@@ -70,8 +71,7 @@ class Limits:
         return Call(end_s=time.monotonic() + self.seconds(size_bytes), silence_s=silence_s or self.silence_s)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What a server said, and its body as far as it is read."""
 
     status: int
@@ -80,7 +80,7 @@ class Answer:
     response: requests.Response | None
     """None for an answer that came before what was to be sent; then its body is in `words`."""
     words: bytes = b""
-    fail: Callable[[BaseException], StorageError] = field(repr=False)
+    fail: Callable[[BaseException], StorageError]
     """What an error of the libraries means."""
     call: Call
     """Its end may be moved by who reads a body whose length nobody told."""
@@ -229,6 +229,8 @@ class HttpClient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
+    """A dataclass, not a struct: those cannot hide a field from their `repr`."""
+
     method: str
     place: Place
     headers: Headers

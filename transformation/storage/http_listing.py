@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError
 
+import msgspec
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
@@ -30,8 +30,7 @@ class ListingInvalid(Exception):
     """The answer is not what WebDAV says it should be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """One file or folder."""
 
     name: str

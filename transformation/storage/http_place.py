@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
+
+import msgspec
+from msgspec.structs import replace
 
 from transformation.model.failures import Failure
 from transformation.ports import StorageError
@@ -21,8 +23,7 @@ _KEPT = "/%:@!$&'()*+,;=~"
 """RFC 3986: what may stand in a path as it is; `%` begins what is encoded already."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """One file or folder on one server."""
 
     scheme: str

@@ -21,7 +21,6 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +70,7 @@ _WRITES = frozenset({Operation.PUT, Operation.CREATE})
 """Of these "not there" does not mean that the file they are for is missing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WallLimit:
+class WallLimit(msgspec.Struct, frozen=True, kw_only=True):
     """When a request is given up; longer than the client's own time-outs, which say better what is wrong."""
 
     base_s: float = 180.0
@@ -83,11 +81,11 @@ class WallLimit:
         return self.base_s + size_bytes / self.slowest_bytes_per_s
 
 
+_USUAL_LIMIT = WallLimit()
 HURRIED_LIMIT = WallLimit(base_s=45.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
     server: str
     path: str
     opaque: str
@@ -113,7 +111,7 @@ class XRootDStorage:
         self,
         *,
         log: Path = Path(os.devnull),
-        wall_limit: WallLimit = WallLimit(),
+        wall_limit: WallLimit = _USUAL_LIMIT,
         client_settings: Mapping[str, str] | None = None,
         token: Callable[[], str] = lambda: secrets.token_hex(8),
         stamp: Callable[[], object] = credential_stamp,

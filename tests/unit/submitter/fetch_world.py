@@ -8,8 +8,9 @@ import time
 import zlib
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from submitter.folders import Folders
 from submitter.jobs import Job, Plan, Shape, State

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from submitter.jobs import Job, Plan, Shape, Share
 from submitter.panda.tasks import Place

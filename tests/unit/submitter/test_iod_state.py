@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from submitter.jobs import Part, Standing, State, state_of
 from submitter.local.claims import claim_part, note_process

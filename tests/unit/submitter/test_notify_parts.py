@@ -7,11 +7,11 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from submitter.backends import UNIT_STATES, UnitState
 from submitter.client import Client
