@@ -11,13 +11,11 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
-
-from msgspec.structs import replace
 
 _LAST_MODIFIED = "Sun, 22 Nov 2026 12:00:00 GMT"
 _PAGE = b"<!DOCTYPE html>\n<html><body>Please log in</body></html>\n"
