@@ -36,6 +36,7 @@ class Shift(msgspec.Struct, kw_only=True):
     slot: Slot | None
     clocks: Callable[[], Clocks]
     _next_look: float = 0.0
+    _held: bool = False
 
     def work(self, visits: Sequence[VisitWork]) -> None:
         """Until nothing is under way any more. Raises `JobError` for what ends the job before its units are done:
@@ -53,6 +54,9 @@ class Shift(msgspec.Struct, kw_only=True):
                 if time.monotonic() >= self._next_look:
                     self._next_look = time.monotonic() + _LOOK_S
                     before = self._look(before)
+                elif self._held:
+                    # A process that has ended has made room: who waits for it is not to wait for the next look.
+                    self._hold_if_short()
             self._check_worker()
             self._account_for_left()
         except BaseException:
@@ -78,7 +82,8 @@ class Shift(msgspec.Struct, kw_only=True):
     def _hold_if_short(self) -> None:
         """Begin nothing that the disk or the memory has no room for; give up if nothing can make room any more."""
         short_of = self.processes.supervisor.reason_to_wait()
-        self.loop.hold(short_of is not None)
+        self._held = short_of is not None
+        self.loop.hold(self._held)
         if short_of in _SHORT_OF and self.loop.is_stuck:
             raise JobError(_SHORT_OF[short_of], f"no further unit fits: {self.processes.supervisor.scratch_in_words()}")
 

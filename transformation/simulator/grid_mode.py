@@ -9,6 +9,7 @@ second time doubles the sky) and rename what was made.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -238,7 +239,9 @@ _OF_ONE_JOB = ("raytrace_", "e2adc_", "trim", "dag_", "objectcatalog_", "catlist
 
 
 def _shared_files(work: Path) -> tuple[Path, ...]:
-    return tuple(sorted(path for path in work.iterdir() if path.is_file() and not path.name.startswith(_OF_ONE_JOB)))
+    with os.scandir(work) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(_OF_ONE_JOB) and entry.is_file())
+    return tuple(work / name for name in names)
 
 
 def prepare_attempt(folder: Path, graph: VisitGraph, jobs: UnitJobs, trimmed: Path) -> Path:
