@@ -3,8 +3,12 @@
 A cycle is the wall time from the start of the pilot (panda-pilot 3.7.0.36, in a PID namespace of its own) to its last
 word to the server. Once with a payload that is /bin/true, under the user `generic`; once with our transformation, user
 and hooks, a job of one unit and storage at a real XRootD door. From the difference goes the time in which a simulator
-process ran: each stage is wrapped to note it. The pilot looks once a second whether a payload has ended, so a single
-difference is up to a second too much or too little; the same three commands are timed without the pilot, too.
+process ran: each stage is wrapped to note it.
+
+The pilot's cycle goes in steps: measured, 3.2 s for `sleep 0` to `sleep 0.9`, 7.6 s for `sleep 1.2` to `sleep 5.6`, and
+12.2 s for `sleep 6.2`. What a payload adds shows as nothing or as 4.4 s, as chance will have it. So both payloads are
+delayed by each of ten times that cover such a step, and the means are compared. The same three commands are timed
+without the pilot, too.
 """
 
 from __future__ import annotations
@@ -26,6 +30,9 @@ from tests.pilot.source import why_not
 from tests.servers.xrootd_server import XRootDServer
 
 ROUNDS = 5
+STEP_S = 5.0
+"""Of the pilot's cycle, about."""
+_DELAYS_S = [0.5 * number for number in range(round(STEP_S / 0.5))]
 _STAGES = ("phosim.py", "atmosphere", "instrument", "trim", "raytrace")
 _TIMED = """\
 begin=$(date +%s.%N); real; code=$?; end=$(date +%s.%N)
@@ -33,7 +40,10 @@ times > "$notes/times.$$"
 echo "$begin $end" >> "$notes/walls"
 exit $code
 """
-_TRUE = "#!/bin/sh\nexec /bin/true\n"
+_DELAYED = f"""\
+if [ -e "$notes/delay_s" ]; then sleep "$(cat "$notes/delay_s")"; rm "$notes/delay_s"; fi
+{_TIMED}"""
+_TRUE = "#!/bin/sh\nsleep {delay_s}\nexec /bin/true\n"
 
 
 def measure(folder: Path) -> dict[str, float]:
@@ -51,34 +61,42 @@ def measure(folder: Path) -> dict[str, float]:
 
 
 def _cycles(bed: Bed) -> dict[str, float]:
-    """Medians; the first of our pilots on a node pays for the site doctor, the others do not."""
-    release = bed.broken("cycle", dict.fromkeys(_STAGES, _TIMED))
+    """Means with the pilot, medians without; the first of our jobs on a node pays for the site doctor, too."""
+    release = bed.broken("cycle", {**dict.fromkeys(_STAGES, _TIMED), "phosim.py": _DELAYED})
     site = bed.site("cycle", release=release)
-    nothing = bed.folder / "true.sh"
-    nothing.write_text(_TRUE)
     nodes = [bed.folder / "node-of-pilots", bed.folder / "node"]
     for node in nodes:
         node.mkdir()
-    of_true, ours, alone, cpu = [], [], [], []
+    _ours(bed, "first", site, nodes[0], 0.0)
+    base_s = [_cycle(_true(bed, f"true-{delay_s}", site, delay_s)) for delay_s in _DELAYS_S]
+    ours_s = [_ours(bed, f"ours-{delay_s}", site, nodes[0], delay_s) for delay_s in _DELAYS_S]
+    alone, cpu = [], []
     for number in range(1 + ROUNDS):
-        of_true.append(_cycle(_pilot(bed, f"true-{number}", site, "generic", "", transformation=nothing)))
-        parameters = f"--job {bed.job(f'cycle-{number}')}"
-        environment = {"TMPDIR": str(nodes[0])}
-        ours.append(_cycle(_pilot(bed, f"ours-{number}", site, "imsim", parameters, environment=environment)))
-        ours[-1] -= _simulating(bed)[0]
         wall_s, cpu_s = _alone(bed, f"alone-{number}", site, nodes[1])
         simulating_s, simulators_cpu_s = _simulating(bed)
         alone.append(wall_s - simulating_s)
         cpu.append(cpu_s - simulators_cpu_s)
-    base_s = statistics.median(of_true)
     return {
-        "true_cycle_s": base_s,
-        "added_s": statistics.median(ours[1:]) - base_s,
-        "added_first_s": ours[0] - base_s,
+        "true_cycle_s": statistics.mean(base_s),
+        "added_s": statistics.mean(ours_s) - statistics.mean(base_s),
         "added_without_pilot_s": statistics.median(alone[1:]),
         "added_without_pilot_first_s": alone[0],
         "added_cpu_s": statistics.median(cpu[1:]),
     }
+
+
+def _true(bed: Bed, name: str, site: Path, delay_s: float) -> Pilot:
+    script = bed.folder / f"{name}.sh"
+    script.write_text(_TRUE.format(delay_s=delay_s))
+    return _pilot(bed, name, site, "generic", "", transformation=script)
+
+
+def _ours(bed: Bed, name: str, site: Path, node: Path, delay_s: float) -> float:
+    """The cycle without the time in which a simulator ran; the delay, before the first of them, is in it."""
+    (bed.folder / "cycle-notes/delay_s").write_text(str(delay_s))
+    parameters = f"--job {bed.job(name)}"
+    cycle_s = _cycle(_pilot(bed, name, site, "imsim", parameters, environment={"TMPDIR": str(node)}))
+    return cycle_s - _simulating(bed)[0]
 
 
 def _alone(bed: Bed, name: str, site: Path, node: Path) -> tuple[float, float]:
