@@ -6,8 +6,10 @@ event (`docs/reference/journal.md`).
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,11 +25,14 @@ class Journal:
     """Writes events; safe for threads."""
 
     def __init__(self, path: Path, run: str) -> None:
-        """Open for appending; a line that a killed run, or a full disk, left half-written is ended first."""
+        """Open for appending; a line that a killed run, or a full disk, left half-written is ended first.
+
+        Raises `OSError`.
+        """
         self.path = path
         self.run = run
         self._lock = threading.Lock()
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = open_plain(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         size = os.fstat(self._file).st_size
         self._half_written = bool(size) and os.pread(self._file, 1, size - 1) != b"\n"
 
@@ -43,6 +48,18 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def open_plain(path: Path, flags: int) -> int:
+    """Open a file of the work folder, which others can write: a link would lead out of it, a pipe would make us wait.
+
+    Raises `OSError`.
+    """
+    file = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "is not a plain file", str(path))
+    return file
 
 
 def to_json(value: object) -> bytes:

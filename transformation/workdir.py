@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from transformation.instance_catalog import OBJECTS_NAME
-from transformation.journal import Journal
+from transformation.journal import Journal, open_plain
 from transformation.model.failures import Failure, JobError
 from transformation.model.work import Batch, Unit
 from transformation.scratch_folders import keep_folder, make_folder, remove_folder
@@ -184,7 +184,7 @@ def open_workdir(root: Path, scratch: Path | None) -> tuple[WorkDir, int]:
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = open_plain(root / ".lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise JobError(_failure_of(error), f"{root}: {error.strerror}") from None
     try:
@@ -210,7 +210,9 @@ def write_whole(path: Path, content: bytes) -> None:
     """Replace a file in one step, so that a reader finds the old or the new text, never half of it."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_bytes(content)
+        temporary.unlink(missing_ok=True)  # it may be a link that leads elsewhere
+        with temporary.open("xb") as file:
+            file.write(content)
         temporary.replace(path)
     except OSError:
         with suppress(OSError):

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.samples import make_release, plan, unit, visit_facts
 from transformation.model.work import Role
 from transformation.simulator.grid_mode import (
+    GridMode,
     VisitGraph,
     prepare_attempt,
     read_graph,
@@ -138,6 +139,27 @@ def test_a_raytrace_without_a_trim_is_refused(work: Path) -> None:
     dag.write_text("".join(line for line in dag.read_text().splitlines(True) if "CHILD raytrace" not in line))
     with pytest.raises(SetUpInvalid, match="has no trim job"):
         read_graph(work, VISIT)
+
+
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("job", [f"trim_{VISIT}_10", f"raytrace_{VISIT}_R22_S11_E000_0", f"e2adc_{VISIT}_R22_S11_E000"])
+def test_a_program_that_is_not_of_the_release_is_never_started(tmp_path: Path, job: str, link: bool) -> None:
+    release = open_release(make_release(tmp_path / "releases"))
+    folder = VisitDir(root=tmp_path / "v", logs=tmp_path)
+    write_graph(folder.work)
+    for submit in folder.work.glob("*.submit"):
+        submit.write_text(submit.read_text().replace("/cvmfs/r/", f"{release.root}/"))
+    simulator = GridMode(release=release, amplifiers=True)
+    assert simulator.open_visit(folder, VISIT).graph.units
+    foreign = tmp_path / "bin/sh"
+    if link:
+        foreign = release.root / "bin/away"
+        foreign.symlink_to("/bin/sh")
+    submit = folder.work / f"{job}.submit"
+    lines = submit.read_text().splitlines()
+    submit.write_text("\n".join([f"executable = {foreign}", *lines[1:]]))
+    with pytest.raises(SetUpInvalid, match="is to be started, which is not in the release"):
+        simulator.open_visit(folder, VISIT)
 
 
 def test_jobs_of_another_visit_are_not_ours(work: Path) -> None:

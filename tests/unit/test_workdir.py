@@ -162,6 +162,40 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["jobReport.json"]
 
 
+def test_a_link_in_the_place_of_a_file_leads_nowhere(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    (tmp_path / ".report.tmp").symlink_to(secret)
+    (tmp_path / "report").symlink_to(secret)
+    write_whole(tmp_path / "report", b"new")
+    assert secret.read_text() == "mine"
+    assert (tmp_path / "report").read_bytes() == b"new"
+    assert not (tmp_path / "report").is_symlink()
+
+
+@pytest.mark.parametrize("name", [".lock", "journal.jsonl"])
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "folder", "device"])
+def test_only_plain_files_are_opened(tmp_path: Path, name: str, kind: str) -> None:
+    secret = tmp_path / "secret"
+    work = tmp_path / "work"
+    work.mkdir()
+    match kind:
+        case "pipe":
+            os.mkfifo(work / name)
+        case "folder":
+            (work / name).mkdir()
+        case "device":
+            (work / name).symlink_to("/dev/null")
+        case _:
+            (work / name).symlink_to(secret)
+            if kind == "link":
+                secret.write_text("mine")
+    with pytest.raises(JobError) as caught:
+        open_workdir(work, None)[0].open_journal("run")
+    assert failure_of(caught.value)[0] is Failure.WORKDIR_UNUSABLE
+    assert (secret.read_text() if secret.exists() else None) == ("mine" if kind == "link" else None)
+
+
 def test_a_reader_of_the_old_file_keeps_it(tmp_path: Path) -> None:
     path = tmp_path / "jobReport.json"
     write_whole(path, b"old")
