@@ -205,7 +205,8 @@ class Processes:
             return
         self._dismiss_guardian()
         try:
-            self._guardian = start_module("transformation.guardian", self._guardian_log, arguments=(self._word,))
+            words = (self._word, str(os.getpid()))
+            self._guardian = start_module("transformation.guardian", self._guardian_log, arguments=words)
         except OSError as error:
             raise StartFailed(f"the guardian cannot be started: {error.strerror}") from None
 
