@@ -13,7 +13,7 @@ from typing import NoReturn
 import msgspec
 
 from site_configs.load import SITES, SiteInvalid, find_site, known_sites, load_with_gaps
-from site_configs.plain_text import plain_line
+from site_configs.plain_text import escaped, plain_line
 
 GOOD, USAGE, INVALID, TERMINATED = 0, 10, 30, 44
 """Exit codes, those of `lsst-trf` for the same troubles."""
@@ -75,7 +75,7 @@ def _add_site(parser: argparse.ArgumentParser) -> None:
 
 
 def _json(document: object) -> str:
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return escaped(json.dumps(document, indent=1, ensure_ascii=False)) + "\n"
 
 
 def _complain(code: int, sentence: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 LONGEST = 1000
@@ -18,3 +19,13 @@ def plain(text: str) -> str:
 def plain_line(text: str) -> str:
     """The same, cut when it is too long for a person to read."""
     return plain(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
+
+
+def quoted(value: object) -> str:
+    """A text, number, truth value or list as JSON and TOML write it alike, in letters that can be printed."""
+    return escaped(json.dumps(value, ensure_ascii=False))
+
+
+def escaped(json_text: str) -> str:
+    """A JSON document in letters that can be printed; it means the same."""
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json_text)

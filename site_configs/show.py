@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import msgspec
 from site_configs.gaps import KeyPath, find_gaps, shown
 from site_configs.lines import line_numbers, line_of
 from site_configs.load import DEFAULTS, Layer, load_with_gaps, merge, read_layer
+from site_configs.plain_text import quoted
 
 BUILT_IN = "built in"
 FROM_ENDPOINTS = "storage.endpoints"
@@ -87,7 +87,7 @@ _NOT_SET = "none"
 def _toml(value: object) -> str:
     if value is None:
         return _NOT_SET
-    return json.dumps(value, ensure_ascii=False)
+    return quoted(value)
 
 
 def _put(top: dict[str, object], path: KeyPath, value: object) -> None:

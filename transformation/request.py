@@ -158,6 +158,10 @@ _SPEC_KEYS = {
 
 def parse_parameters(text: str) -> dict[str, str]:
     """The pairs of the 2014 form `KEY=VALUE|KEY=VALUE`; values are percent-decoded. Raises `JobError` USAGE."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise JobError(Failure.USAGE, f"--lsstJobParams: '{text}' is not UTF-8") from None
     pairs: dict[str, str] = {}
     for pair in _SEPARATOR.split(text.strip().strip("|")):
         key, equals, value = pair.partition("=")

@@ -17,6 +17,7 @@ _TEXTS = {
     path.name: path.read_bytes() for path in sorted((Path(site_configs.__file__).parent / "sites").glob("*.toml"))
 }
 SITES = st.sampled_from([_TEXTS[name] for name in ("BNL.toml", "SLAC.toml", "local.toml", "UKDF.toml")])
+_ODD = _TEXTS["local.toml"].replace(b'description = "', b'description = "\xc2\x80\xe2\x80\xae')
 site_files = st.one_of(
     SITES.flatmap(damaged),
     SITES.flatmap(lambda text: spoilt(tomllib.loads(text.decode())))
@@ -40,6 +41,8 @@ def test_iod_site_check_of_any_file(sandbox: Sandbox, content: bytes) -> None:
 
 @examples(5)
 @given(site_files, st.sampled_from([["show"], ["show", "--json"], ["check", "--json"], ["export", "--format", "cric"]]))
+@example(_ODD, ["show"])
+@example(_ODD, ["show", "--json"])
 def test_iod_site_with_any_file(sandbox: Sandbox, content: bytes, words: list[str]) -> None:
     sandbox.clear()
     sandbox.put("site.toml", content)

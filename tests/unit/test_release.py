@@ -149,6 +149,8 @@ def test_a_release_without_a_file_is_broken(tmp_path: Path, missing: str) -> Non
         ("release.json", b"{", "truncated"),
         ("release.json", b'{"name": "x"}', "simulator"),
         ("release.json", b'{"name": "x", "simulator": "x", "version": 1}', "$.version"),
+        ("release.json", b'{"name": "\\u001f", "simulator": "x", "version": "1"}', "$.name"),
+        ("release.json", b'{"name": "x", "simulator": "../x", "version": "1"}', "$.simulator"),
         ("release.json", b'{"name": "x", "simulator": "x", "version": "1", "missing_sed": "no"}', "$.missing_sed"),
         ("data/lsst/focalplanelayout.txt", b"R22_S11 Group0\n", "line 1"),
         ("data/lsst/focalplanelayout.txt", b"R22_S11 0 0 10 4000 4072 CCD Group0 zern\n", "line 1"),

@@ -165,6 +165,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ("DPUSER=tonyj", "unknown key 'DPUSER'; did you mean 'DP_USER'?"),
         ("PIPELINETASK=x", "unknown key 'PIPELINETASK'; did you mean 'PIPELINE_TASK'?"),
         ("XYZ=1", "unknown key 'XYZ'"),
+        ("USER=\udc80", "'USER=\udc80' is not UTF-8"),
     ],
 )
 def test_bad_pairs(text: str, sentence: str) -> None:

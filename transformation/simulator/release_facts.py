@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Printable = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+Printable = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+\Z")]
+PlainName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\Z", max_length=200)]
 PathInside = Annotated[str, msgspec.Meta(pattern=r"^(?!.*(?:^|/)\.\.(?:/|\Z))[A-Za-z0-9_.][A-Za-z0-9_./+-]*\Z")]
 """Relative, and without `..`: it leads nowhere else."""
 
@@ -38,11 +39,11 @@ class ReleaseFile(msgspec.Struct, frozen=True):
 class ReleaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     """`release.json` (contract: fixed; newer kits may add keys)."""
 
-    name: str
+    name: PlainName
     """`<simulator>-<version>`: what jobs ask for."""
-    simulator: str
+    simulator: PlainName
     """`phosim`, `quicksim`, ..."""
-    version: str
+    version: PlainName
     """As its makers number it."""
     interpreter: Printable | None = None
     """Python that runs the driver: absolute, relative to the release, or a name on PATH; None = the one running us."""
