@@ -13,6 +13,7 @@ import ast
 import inspect
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -269,9 +270,19 @@ def _type(kind: msgspec.inspect.Type) -> str:
         case msgspec.inspect.FloatType():
             return "number" + _bounds(kind)
         case msgspec.inspect.StrType():
-            return "text" if kind.pattern is None else "name" if "._-" in kind.pattern else "8 hex digits"
+            return _text(kind.pattern)
         case _:
             raise SystemExit(f"docs/generate.py has no words for {kind}")
+
+
+def _text(pattern: str | None) -> str:
+    """What may stand where a pattern decides, as far as a few tries tell."""
+    if pattern is None:
+        return "text"
+    if "[0-9a-fA-F]{8}" in pattern:
+        return "8 hex digits"
+    odd = ("a b", "a/b", "a%b", "a@b.c")
+    return "name" if re.search(pattern, "name-1.0") and not any(re.search(pattern, text) for text in odd) else "text"
 
 
 def _bounds(kind: msgspec.inspect.IntType | msgspec.inspect.FloatType) -> str:
