@@ -5,15 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.scripted_storage import Killed
 from tests.servers.http_doors import OpenHttp, failing, names
 from tests.servers.xrootd_server import XRootDServer
-from tests.unit.commit_world import World, killing_storage
+from tests.unit.commit_world import World, check_a_kill
 from transformation.model.failures import Failure
 from transformation.storage.http_dav import Dav
 from transformation.storage.http_place import Place
@@ -108,9 +106,4 @@ def test_a_kill_at_any_call_costs_at_most_this_unit(
     storage = open_http()
     for step in steps:
         world = World(storage, f"{http_door.http_url}/kills-{manner}-{step}-{time.monotonic_ns()}", tmp_path)
-        with suppress(Killed):
-            world.commit("a", killing_storage(world, step, manner))
-        world.check_visible()
-        committed = world.manifest() is not None
-        world.attempt("b")
-        assert world.check_done().token == ("a" if committed else "b")
+        check_a_kill(world, step, manner)

@@ -7,17 +7,15 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.scripted_storage import Killed
 from tests.servers.bounds import BOUND_S, bounded, wait_until
 from tests.servers.conftest import StartXRootD
 from tests.servers.xrootd_clients import TEMPORARY, OpenXRootD, in_mid_copy, names
 from tests.servers.xrootd_server import XRootDServer
-from tests.unit.commit_world import NAMES, VISIT, World, killing_storage
+from tests.unit.commit_world import NAMES, VISIT, World, check_a_kill
 from transformation.ports import Storage, StorageError
 from transformation.storage.retrying import RetryingStorage
 
@@ -43,12 +41,7 @@ def test_a_kill_at_any_call_costs_at_most_this_unit(
     storage = open_xrootd()
     for step in steps:
         world = World(storage, f"{plain_xrootd.root_url}/kills-{manner}-{step}-{time.monotonic_ns()}", tmp_path)
-        with suppress(Killed):
-            world.commit("a", killing_storage(world, step, manner))
-        world.check_visible()
-        committed = world.manifest() is not None
-        world.attempt("b")
-        assert world.check_done().token == ("a" if committed else "b")
+        check_a_kill(world, step, manner)
 
 
 def test_a_mover_killed_while_units_are_committed(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.conformance.scripted_storage import Killed, ScriptedStorage
@@ -165,6 +166,16 @@ def killing_storage(world: World, step: int, manner: str) -> ScriptedStorage:
             raise Killed
 
     return ScriptedStorage(world.storage, before=before, after=after)
+
+
+def check_a_kill(world: World, step: int, manner: str) -> None:
+    """An attempt that is killed at that call of storage shows nothing half made, and the next one makes the rest."""
+    with suppress(Killed):
+        world.commit("a", killing_storage(world, step, manner))
+    world.check_visible()
+    committed = world.manifest() is not None
+    world.attempt("b")
+    assert world.check_done().token == ("a" if committed else "b")
 
 
 def interleave(
