@@ -42,6 +42,8 @@ class Fault:
 
 # -- the simulator
 
+_DAMAGED = {"OUTPUT_DAMAGED", "SIMULATOR_CRASHED"}
+"""Where amplifiers are wanted, e2adc reads the image before the judge does, and fails."""
 _IMAGE_FAULTS = {
     "crash": ("simulator crash", "kill -SEGV $$", {"SIMULATOR_CRASHED"}),
     "error": ("simulator crash", "echo 'no such table' >&2; exit 1", {"SIMULATOR_CRASHED"}),
@@ -52,10 +54,10 @@ _IMAGE_FAULTS = {
     "spins": ("simulator hang", "while :; do :; done", {"SIMULATOR_HUNG"}),
     "exits 0 without images": ("exit-0 failure", "exit 0", {"OUTPUT_MISSING"}),
     "another exposure": ("exit-0 failure", "real; mv $image another_E009.fits.gz", {"OUTPUT_MISSING"}),
-    "garbage": ("garbage image", "real; echo 'not an image' > $image", {"OUTPUT_DAMAGED"}),
+    "garbage": ("garbage image", "real; echo 'not an image' > $image", _DAMAGED),
     "another seed": ("garbage image", "real; doctor card SEED 99 $image", {"OUTPUT_WRONG"}),
-    "truncated": ("truncated image", "real; truncate -s 3000 $image", {"OUTPUT_DAMAGED"}),
-    "last bytes lost": ("truncated image", "real; truncate -s -9 $image", {"OUTPUT_DAMAGED"}),
+    "truncated": ("truncated image", "real; truncate -s 3000 $image", _DAMAGED),
+    "last bytes lost": ("truncated image", "real; truncate -s -9 $image", _DAMAGED),
     "zero": ("zero image", "real; doctor zero $image", {"IMAGE_ALL_ZERO"}),
     "eats memory": (
         "memory exhaustion",
