@@ -85,7 +85,9 @@ def _draw_faults(seed: int, draw: random.Random, services: Services) -> tuple[Fa
     if draw.random() < 0.5:
         return (first,)
     fitting = [one for one in possible if one is not first and not _exclude(one, first)]
-    return (first, draw.choice(fitting))
+    second = draw.choice(fitting)
+    # A stage has one switch.
+    return (first,) if first.stage and first.stage == second.stage else (first, second)
 
 
 def _exclude(one: Fault, other: Fault) -> bool:

@@ -36,6 +36,8 @@ class Fault:
     """How an attempt that meets it may end, beside OK and PARTIAL."""
     needs: frozenset[str] = frozenset()
     """`root`, `rucio`, `sqlite`, `remote catalog`, `disk`, `clock`."""
+    stage: str = ""
+    """Of the simulator that does something else."""
     ends_wrapper: bool = False
     """The attempt itself is killed: it owes no report."""
 
@@ -75,7 +77,7 @@ def _of_raytrace(name: str, kind: str, action: str, codes: set[str]) -> Fault:
         condition = world.draw.choice(['test "$attempt" = attempt-1', f"case $unit in {unit}) :;; *) false;; esac"])
         yield from _switched(world, "raytrace", f"if {condition}; then {action}; else real; fi")
 
-    return Fault(kind=kind, name=name, run=run, codes=frozenset({*codes, "BAD_WORKER"}))
+    return Fault(kind=kind, name=name, run=run, codes=frozenset({*codes, "BAD_WORKER"}), stage="raytrace")
 
 
 def _of_stage(stage: str, name: str, action: str) -> Fault:
@@ -83,7 +85,7 @@ def _of_stage(stage: str, name: str, action: str) -> Fault:
         yield from _switched(world, stage, action)
 
     codes = {"SET_UP_FAILED", "SIMULATOR_CRASHED", "SIMULATOR_KILLED", "OUTPUT_MISSING", "BAD_WORKER"}
-    return Fault(kind="set-up failure", name=f"{stage} {name}", run=run, codes=frozenset(codes))
+    return Fault(kind="set-up failure", name=f"{stage} {name}", run=run, codes=frozenset(codes), stage=stage)
 
 
 def _switched(world: World, stage: str, script: str) -> Steps:
