@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import time
 import zlib
@@ -15,6 +16,7 @@ from typing import Any
 from tests.chaos.faults import Fault
 from tests.chaos.services import pixels
 from tests.chaos.world import JOB, Attempt, World
+from transformation.journal import read_journal
 from transformation.model.failures import Failure, Remedy
 
 _DONE = frozenset({"committed", "empty"})
@@ -34,6 +36,11 @@ class Findings:
     """Attempts, or processes of theirs, that do not end."""
 
 
+def _had_begun(attempt: Attempt) -> bool:
+    journal = attempt.workdir / "journal.jsonl"
+    return journal.exists() and any(event.get("pid") == attempt.process.pid for event in read_journal(journal))
+
+
 def check_attempt(
     world: World, attempt: Attempt, faults: Sequence[Fault], findings: Findings, *, killed: bool, n_starts: int,
     committed: set[str],
@@ -45,6 +52,8 @@ def check_attempt(
     _check_processes(world, findings)
     if killed and attempt.exit_code < 0:
         return
+    if attempt.exit_code == -signal.SIGTERM and not _had_begun(attempt):
+        return  # Python itself was not up yet: nothing was begun, and nobody is there to report that
     errors = attempt.errors.read_text(errors="replace")
     if attempt.exit_code < 0 or "Traceback" in errors:
         findings.wrong.append(f"ended with {attempt.exit_code}: {errors[-400:]}")
