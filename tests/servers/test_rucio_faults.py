@@ -149,7 +149,14 @@ TROUBLES = {
 }
 
 
-@pytest.mark.parametrize(("path", "name"), [(path, name) for path, some in TROUBLES.items() for name in some])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        pytest.param(path, name, marks=[pytest.mark.long] if name == "dribble" and path != "auth/userpass" else [])
+        for path, some in TROUBLES.items()
+        for name in some
+    ],
+)
 def test_trouble_passes(door: Door, direct: RucioCatalog, proxy: FaultyProxy, path: str, name: str) -> None:
     fault = FAULTS[name]
     with proxy.faulty(only(path, fault)), pending(within_s=8.0):

@@ -15,6 +15,8 @@ from tests.servers.rucio_server import PASSWORD, NotInstalled, RucioServer
 from transformation.catalog.retrying import RetryingCatalog
 from transformation.catalog.rucio import RucioCatalog
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def rucio_server() -> Iterator[RucioServer]:

@@ -128,7 +128,7 @@ def test_deadline_ends_the_job_in_order(bench: Bench) -> None:
     assert processes_in(bench.folder) == []
 
 
-@pytest.mark.parametrize("workdir", ["work", "elsewhere"])
+@pytest.mark.parametrize("workdir", ["work", pytest.param("elsewhere", marks=pytest.mark.long)])
 def test_killed_job_is_finished_by_the_next(bench: Bench, workdir: str) -> None:
     job = first_committed_second_waiting(bench)
     job.send(signal.SIGKILL)

@@ -107,7 +107,7 @@ def test_images_and_receipts_are_registered_once_and_again(rucio_bench: RucioBen
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "all agree"), done.stderr
 
 
-@pytest.mark.parametrize("fault", [status(500), dribble], ids=["500", "dribble"])
+@pytest.mark.parametrize("fault", [status(500), pytest.param(dribble, marks=pytest.mark.long)], ids=["500", "dribble"])
 def test_a_catalog_in_trouble_leaves_the_images_to_a_replay(rucio_bench: RucioBench, fault: Fault) -> None:
     rucio_bench.wait_for_answers(2.0)
     with rucio_bench.proxy.faulty(fault):

@@ -25,7 +25,8 @@ def events(workdir: Path, name: str) -> list[str]:
     return [line for line in (workdir / "journal.jsonl").read_text().splitlines() if f'"event":"{name}"' in line]
 
 
-@pytest.mark.parametrize("amplifiers", [pytest.param(False, marks=pytest.mark.long), True])
+@pytest.mark.long
+@pytest.mark.parametrize("amplifiers", [False, True])
 def test_segments_make_the_same_pixels_and_leave_nothing_else(bench: Bench, amplifiers: bool) -> None:
     bench.write("sky.txt", STARS)
     whole = bench.run_job(bench.spec(amplifiers=amplifiers), workdir="whole")
