@@ -132,7 +132,7 @@ def frozen(server: XRootDServer) -> None:
     server.freeze()
 
 
-@pytest.mark.parametrize("fault", [killed, frozen])
+@pytest.mark.parametrize("fault", [killed, pytest.param(frozen, marks=pytest.mark.long)])
 def test_a_first_that_goes_away_in_the_middle_of_a_copy(
     two: Two, fault: Callable[[XRootDServer], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,7 +150,7 @@ def test_killed_job_is_finished_by_the_next(bench: Bench, workdir: str) -> None:
         pytest.param("visit_set_up", "work", marks=pytest.mark.long),
         pytest.param("unit_started", "elsewhere", marks=pytest.mark.long),
         pytest.param("unit_attempted", "work", marks=pytest.mark.long),
-        ("transfer", "elsewhere"),
+        pytest.param("transfer", "elsewhere", marks=pytest.mark.long),
         ("unit_committed", "work"),
     ],
 )

@@ -60,6 +60,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
     return kit
 
 
+@pytest.mark.long
 def test_a_job_runs_from_each_version(kit: Kit, bench: Bench) -> None:
     rows = json.loads(kit.run("list", "--json", "--root", kit.root, "--base", "lsst"))
     digests = {row["release"]: row["digest"] for row in rows}
