@@ -23,7 +23,7 @@ _PATIENCE_S = 5.0
 _QUIET_S = 1.0
 """Nobody was found for so long: a process that was just being started has its environment by then."""
 _LOOK_S = 0.02
-_REST_S = 5.0
+_REST_S = 10.0
 """Between two looks at who descends from `lsst-trf`."""
 
 

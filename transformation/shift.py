@@ -37,6 +37,7 @@ class Shift(msgspec.Struct, kw_only=True):
     clocks: Callable[[], Clocks]
     _next_look: float = 0.0
     _held: bool = False
+    _n_running: int = 0
 
     def work(self, visits: Sequence[VisitWork]) -> None:
         """Until nothing is under way any more. Raises `JobError` for what ends the job before its units are done:
@@ -54,7 +55,7 @@ class Shift(msgspec.Struct, kw_only=True):
                 if time.monotonic() >= self._next_look:
                     self._next_look = time.monotonic() + _LOOK_S
                     before = self._look(before)
-                elif self._held:
+                elif self._held and self.processes.supervisor.n_running < self._n_running:
                     # A process that has ended has made room: who waits for it is not to wait for the next look.
                     self._hold_if_short()
             self._check_worker()
@@ -81,6 +82,7 @@ class Shift(msgspec.Struct, kw_only=True):
 
     def _hold_if_short(self) -> None:
         """Begin nothing that the disk or the memory has no room for; give up if nothing can make room any more."""
+        self._n_running = self.processes.supervisor.n_running
         short_of = self.processes.supervisor.reason_to_wait()
         self._held = short_of is not None
         self.loop.hold(self._held)

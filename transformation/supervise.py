@@ -137,6 +137,11 @@ class Supervisor:
         if self._thread is not None:
             self._thread.join()
 
+    @property
+    def n_running(self) -> int:
+        """Processes that are under way."""
+        return len(self._running)
+
     def reason_to_wait(self) -> EndedBy | None:
         """Why no further process should begin now; None if one may."""
         budget = self.budget
