@@ -170,6 +170,8 @@ def test_job_killed_at_any_moment_is_finished_by_the_next(bench: Bench, event: s
     assert outcome.states == {BOTH[0]: "committed"}
     assert len(outcome.images) == 17
     assert bench.starts() == ([] if was_committed else [f"v4242-{BOTH[0]}/attempt-1"])
+    # The guardian of the killed job looks for a second whether anybody is left.
+    wait_until(lambda: processes_in(bench.folder) == [], "the end of the guardian", time_limit_s=10)
 
 
 def test_two_runs_of_one_job_end_as_one(bench: Bench) -> None:
