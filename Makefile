@@ -23,7 +23,7 @@ test: $(VENV)/.dev releases  ## run all tests but the long campaigns
 	@$(BIN)/python -m compileall -q transformation site_configs quicksim cvmfs_publish submitter pilot_hooks
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --reruns 1
 
-test-long: $(VENV)/.dev releases  ## more cases of what `make test` shows already; minutes
+test-long: $(VENV)/.dev releases  ## slow tests that `make test` leaves out, mostly more cases; minutes
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --reruns 1 -m long
 
 test-servers: $(VENV)/.dev releases  ## only the tests with real XRootD and Rucio servers

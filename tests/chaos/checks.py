@@ -37,6 +37,7 @@ class Findings:
 
 
 def _had_begun(attempt: Attempt) -> bool:
+    """Whether `lsst-trf` had read its request."""
     journal = attempt.workdir / "journal.jsonl"
     return journal.exists() and any(event.get("pid") == attempt.process.pid for event in read_journal(journal))
 
@@ -52,7 +53,8 @@ def check_attempt(
     _check_processes(world, findings)
     if killed and attempt.exit_code < 0:
         return
-    if attempt.exit_code == -signal.SIGTERM and not _had_begun(attempt):
+    told_to_end = any(fault.kind == "wrapper TERM" for fault in faults)
+    if told_to_end and attempt.exit_code == -signal.SIGTERM and not _had_begun(attempt):
         return  # Python itself was not up yet: nothing was begun, and nobody is there to report that
     errors = attempt.errors.read_text(errors="replace")
     if attempt.exit_code < 0 or "Traceback" in errors:

@@ -37,7 +37,7 @@ class Fault:
     needs: frozenset[str] = frozenset()
     """`root`, `rucio`, `sqlite`, `remote catalog`, `disk`, `clock`."""
     stage: str = ""
-    """Of the simulator that does something else."""
+    """The simulator's stage that does something else, if it is one."""
     ends_wrapper: bool = False
     """The attempt itself is killed: it owes no report."""
 

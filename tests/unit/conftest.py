@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.process_guard import guard
+from transformation.process import Processes
 
 PROGRAMS = Path(__file__).parent / "quicksim"
 """Tests of programs, which are run: they have the marker from their folder."""
@@ -17,6 +18,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(PROGRAMS):
             item.add_marker("allow_processes")
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    """All that it starts is ended with the test."""
+    one = Processes()
+    yield one
+    one.stop()
+    one.close()
 
 
 @pytest.fixture(autouse=True)

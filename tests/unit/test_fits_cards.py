@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from astropy.io.fits import Card, Header
+from astropy.io.fits.verify import VerifyError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ def header(*cards: bytes) -> bytes:
 def astropy_says(text: bytes, key: str) -> object:
     try:
         return Header.fromstring(text).get(key)
-    except Exception:  # noqa: BLE001 - whatever it raises, it does not accept the card
+    except VerifyError:
         return ValueError
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import resource
 import signal
@@ -10,61 +9,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.unit.process_world import PATH, alive, command, noted, shell
 from transformation.family import adopt_orphans
-from transformation.helper import Helper, HelperFailed, start_module
-from transformation.limits import Budget, EndedBy, Limits
+from transformation.helper import start_module
+from transformation.limits import EndedBy
 from transformation.process import Command, Finished, Processes, StartFailed
 
 pytestmark = pytest.mark.allow_processes
-
-PATH = os.environ["PATH"]
-
-
-@pytest.fixture
-def processes() -> Iterator[Processes]:
-    one = Processes()
-    yield one
-    one.stop()
-    one.close()
-
-
-def command(
-    folder: Path, *argv: str, stdin: Path | None = None, limit_s: float | None = None, **environment: str
-) -> Command:
-    return Command(
-        argv=argv, folder=folder, stdout=folder / "out", stderr=folder / "err", stdin=stdin,
-        limits=Limits(wall_s=limit_s), environment={"PATH": PATH, **environment},
-    )  # fmt: skip
-
-
-def shell(folder: Path, script: str, *, limit_s: float | None = None) -> Command:
-    return command(folder, "/bin/sh", "-c", script, limit_s=limit_s)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10.0
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
-def alive(pid: int) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    return False
-
-
-def noted(path: Path) -> int:
-    """The process id that a script wrote."""
-    wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
-    return int(path.read_text())
 
 
 @pytest.mark.parametrize(
@@ -319,114 +276,6 @@ def test_nobody_is_adopted_unasked(processes: Processes, tmp_path: Path) -> None
         stranger.wait()
 
 
-JOB = """
-import os, sys, time
-from pathlib import Path
-from transformation import process
-from transformation.limits import Budget
-folder, script = Path(sys.argv[1]), sys.argv[2]
-at_once = process.start_module
-def start_module(*words, **more):
-    time.sleep(0.5)
-    return at_once(*words, **more)
-process.start_module = start_module
-processes = process.Processes()
-processes.prepare(Budget(memory_bytes=1 << 40, part_bytes=1 << 40, scratch=folder), folder / "guardian")
-command = process.Command(
-    argv=("/bin/sh", "-c", script), folder=folder, stdout=folder / "out", stderr=folder / "err",
-    environment={name: os.environ[name] for name in ("PATH", "OF_TEST")})
-processes.run(command)
-"""
-"""A job on a machine that is slow to start helpers: one that started its guardian late would be dead before."""
-
-
-SHARP_EYED = JOB.replace(
-    "processes.run(command)",
-    """
-import fcntl, termios, threading
-from transformation.family import adopt_orphans
-adopt_orphans()
-def have_a_look():
-    while not (folder / "pid").exists() or not (folder / "pid").read_text():
-        time.sleep(0.01)
-    pipe = processes._guardian.stdin
-    for word in (b"look", b"and say when you have"):  # it reads the second when it is done with the first
-        pipe.write(word)
-        pipe.flush()
-        while any(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))):
-            time.sleep(0.01)
-    (folder / "looked").touch()
-threading.Thread(target=have_a_look, daemon=True).start()
-processes.run(command)
-""",
-)
-"""A job whose guardian looks around when the daemon is there, not only every few seconds."""
-
-
-def carriers(mark: str) -> list[int]:
-    """Living processes with that word in their environment."""
-    found = []
-    for one in psutil.process_iter():
-        with suppress(psutil.Error):
-            if one.status() != psutil.STATUS_ZOMBIE and one.environ().get("OF_TEST") == mark:
-                found.append(one.pid)
-    return found
-
-
-@pytest.mark.parametrize(
-    "left_behind",
-    ["sleep 300", "trap '' TERM HUP; setsid sleep 300", "(setsid sh -c 'sleep 300 & sleep 300')"],
-    ids=["child", "daemon", "daemon with a child"],
-)
-def test_nothing_outlives_a_job_that_is_killed_as_soon_as_a_simulator_runs(tmp_path: Path, left_behind: str) -> None:
-    """The guardian ends what nobody else can; the simulator kills the job as its first act."""
-    job = subprocess.Popen(
-        [sys.executable, "-c", JOB, str(tmp_path), f"{left_behind} & kill -KILL $PPID; wait"],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "OF_TEST": str(tmp_path)},
-    )
-    assert job.wait() == -signal.SIGKILL
-    wait_until(lambda: not carriers(str(tmp_path)))
-
-
-def test_a_daemon_that_threw_its_environment_away_does_not_outlive_a_job_that_is_killed(tmp_path: Path) -> None:
-    """The guardian has seen it: nothing else tells whose it was."""
-    pid = tmp_path / "pid"
-    script = f"(env -i setsid sh -c 'echo $$ > {pid}; exec sleep 300' &); sleep 300"
-    job = subprocess.Popen(
-        [sys.executable, "-c", SHARP_EYED, str(tmp_path), script],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "OF_TEST": str(tmp_path)},
-    )
-    wait_until((tmp_path / "looked").exists)
-    daemon = noted(pid)
-    assert alive(daemon)
-    job.kill()
-    job.wait()
-    wait_until(lambda: not alive(daemon))
-    wait_until(lambda: not carriers(str(tmp_path)))
-
-
-def test_a_guardian_that_was_killed_is_replaced(processes: Processes, tmp_path: Path) -> None:
-    processes.prepare(Budget(memory_bytes=1 << 40, part_bytes=1 << 40, scratch=tmp_path), tmp_path / "guardian")
-    assert processes.run(shell(tmp_path, "exit 0")).good
-    (guardian,) = guardians(processes)
-    os.kill(guardian, signal.SIGKILL)
-    wait_until(lambda: not alive(guardian))
-    assert processes.run(shell(tmp_path, "exit 0")).good
-    (another,) = guardians(processes)
-    assert another != guardian
-    processes.close()
-    assert not alive(another)
-
-
-def guardians(processes: Processes) -> list[int]:
-    """Children of ours that guard these processes."""
-    words = ("transformation.guardian", processes._word, str(os.getpid()))
-    return [child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE
-            and tuple(child.cmdline()[-3:]) == words]  # fmt: skip
-
-
 def test_no_core_file(processes: Processes, tmp_path: Path) -> None:
     own = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (own[1], own[1]))
@@ -452,90 +301,3 @@ def test_several_threads_run_at_the_same_time(processes: Processes, tmp_path: Pa
         thread.join()
     assert {at: finished.exit_status for at, finished in results.items()} == {at: at for at in range(6)}
     assert time.monotonic() - began < 2.0
-
-
-# -- helpers
-
-HELPER = """\
-import os, sys, time
-print("started", os.getpid(), file=sys.stderr, flush=True)
-for line in sys.stdin:
-    match line.split():
-        case ["crash"]: os._exit(3)
-        case ["sleep", seconds]: time.sleep(float(seconds))
-        case ["half"]: print("half", end="", flush=True); os._exit(0)
-    print("you said " + line.strip(), flush=True)
-"""
-
-
-class Bench:
-    """A helper made of the module above."""
-
-    def __init__(self, folder: Path) -> None:
-        self.log = folder / "helper.log"
-        self.helper = Helper("echo_helper", self.log)
-
-    def pids(self) -> list[int]:
-        return [int(line.split()[1]) for line in self.log.read_text().splitlines() if line.startswith("started")]
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    (tmp_path / "echo_helper.py").write_text(HELPER)
-    monkeypatch.setattr("transformation.helper._PACKAGE_PARENT", str(tmp_path))
-    one = Bench(tmp_path)
-    yield one
-    one.helper.close()
-
-
-def test_a_helper_answers_from_one_process(bench: Bench) -> None:
-    bench.helper.warm_up()
-    for word in (b"one", b"two"):
-        assert bench.helper.ask(word, timeout_s=10.0) == b"you said " + word + b"\n"
-    assert len(bench.pids()) == 1
-
-
-@pytest.mark.parametrize("question", [b"crash", b"half"])
-def test_a_helper_that_dies_is_started_again(bench: Bench, question: bytes) -> None:
-    with pytest.raises(HelperFailed, match=r"echo_helper ended with .*helper\.log"):
-        bench.helper.ask(question, timeout_s=10.0)
-    assert bench.helper.ask(b"hello", timeout_s=10.0) == b"you said hello\n"
-    assert len(bench.pids()) == 2
-
-
-def test_a_silent_helper_is_ended(bench: Bench) -> None:
-    bench.helper.ask(b"hello", timeout_s=10.0)
-    began = time.monotonic()
-    with pytest.raises(HelperFailed, match="gave no answer in 0 s"):
-        bench.helper.ask(b"sleep 30", timeout_s=0.2)
-    assert time.monotonic() - began < 2.0
-    assert not alive(bench.pids()[0])
-    assert bench.helper.ask(b"hello", timeout_s=10.0) == b"you said hello\n"
-
-
-def test_closing_interrupts_a_question(bench: Bench) -> None:
-    bench.helper.warm_up()
-    bench.helper.ask(b"hello", timeout_s=10.0)
-    timer = threading.Timer(0.2, bench.helper.close)
-    timer.start()
-    with pytest.raises(HelperFailed):
-        bench.helper.ask(b"sleep 30", timeout_s=20.0)
-    timer.join()
-    assert not alive(bench.pids()[0])
-
-
-def test_closing_twice_is_harmless(bench: Bench) -> None:
-    bench.helper.close()
-    bench.helper.ask(b"hello", timeout_s=10.0)
-    bench.helper.close()
-    bench.helper.close()
-    assert not alive(bench.pids()[0])
-
-
-def test_the_real_helper_answers(tmp_path: Path) -> None:
-    helper = Helper("transformation.fits_facts", tmp_path / "log")
-    try:
-        answer = helper.ask(b'{"path":"/nowhere","is_image":true}', timeout_s=30.0)
-    finally:
-        helper.close()
-    assert b"cannot be read: No such file" in answer

@@ -10,7 +10,10 @@ from transformation.instance_catalog.places import Places
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceCatalog:
-    """One visit, validated. Header names are PhoSim's short ones, values their text in plain form."""
+    """One visit, validated. Header names are PhoSim's short ones, values their text in plain form.
+
+    A dataclass: structs cannot leave a field out of comparisons.
+    """
 
     header: Mapping[str, str]
     """Every key with a value, the release's defaults included."""
