@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from quicksim.release import build_release, release_name
 pytest.register_assert_rewrite("tests.whole_job.aftermath")
 pytest_plugins = ["tests.servers.rucio_fixtures"]
 
+from tests.servers.xrootd_server import start_again_what_died  # noqa: E402
 from tests.whole_job.bench import Bench  # noqa: E402 - its asserts are to be rewritten
 
 
@@ -25,6 +27,13 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole jobs and servers first, so that no process is left alone with a long file at the end."""
     items.sort(key=lambda item: "unit" in item.path.parts)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """The test in which a server died by itself fails and is tried again; those after it shall not fail for that."""
+    for words in start_again_what_died():
+        warnings.warn(words, stacklevel=1)
 
 
 @pytest.fixture(scope="session")

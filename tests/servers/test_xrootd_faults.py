@@ -24,7 +24,7 @@ from tests.servers.xrootd_clients import (
     in_mid_copy,
     names,
 )
-from tests.servers.xrootd_server import IMPATIENT, XRootDServer
+from tests.servers.xrootd_server import IMPATIENT, XRootDServer, start_again_what_died
 from tests.unit.commit_world import RECEIPT, UNIT, World, made_files
 from transformation.model.failures import Failed, Failure
 from transformation.ports import Retry, StorageError
@@ -201,3 +201,18 @@ def test_a_checksum_that_fails_now_and_then(start_xrootd: StartXRootD, open_xroo
     retries: list[Retry] = []
     assert len(RetryingStorage(storage, note=retries.append).adler32(url)) == 8
     assert [retry.operation for retry in retries] == ["adler32"], "asked again, not sent again"
+
+
+# -- the servers of the tests
+
+
+def test_a_server_that_died_by_itself_serves_the_next_test(
+    start_xrootd: StartXRootD, open_xrootd: OpenXRootD, small: Path
+) -> None:
+    died, stopped = start_xrootd(), start_xrootd()
+    stopped.stop()
+    os.kill(died.pid, signal.SIGSEGV)
+    wait_until(lambda: bool(words := start_again_what_died()) and "died by itself with -11" in words[0])
+    open_xrootd().put(small, died.root_url + "/file")
+    assert start_again_what_died() == []
+    stopped.start()
