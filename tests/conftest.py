@@ -14,7 +14,7 @@ from quicksim.release import build_release, release_name
 pytest.register_assert_rewrite("tests.whole_job.aftermath")
 pytest_plugins = ["tests.servers.rucio_fixtures"]
 
-from tests.servers.xrootd_server import start_again_what_died  # noqa: E402
+from tests.servers.xrootd_server import start_again_what_died, start_all_again  # noqa: E402
 from tests.whole_job.bench import Bench  # noqa: E402 - its asserts are to be rewritten
 
 
@@ -30,10 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """The test in which a server died by itself fails and is tried again; those after it shall not fail for that."""
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The test in which a server died or got stuck fails and is tried again; those after it shall not fail for that."""
     for words in start_again_what_died():
         warnings.warn(words, stacklevel=1)
+    if getattr(item, "execution_count", 1) > 1:  # of pytest-rerunfailures
+        start_all_again()
 
 
 @pytest.fixture(scope="session")

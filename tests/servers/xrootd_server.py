@@ -77,6 +77,13 @@ def start_again_what_died() -> list[str]:
     return [words for server in tuple(_OPEN) if (words := server.start_again_if_dead())]
 
 
+def start_all_again() -> None:
+    """A test failed and is tried again: should it have been for a server that is stuck, it shall have a fresh one."""
+    for server in tuple(_OPEN):
+        if server.running:
+            server.restart()
+
+
 class XRootDServer:
     """One server process over a folder of its own; the port stays the same over restarts."""
 
@@ -212,6 +219,11 @@ class XRootDServer:
         if self.options.capacity_mb is not None:
             subprocess.run(["umount", "--lazy", str(self.store)], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not ended here."""
+        return self._process is not None
 
     def start_again_if_dead(self) -> str:
         """How it ended, if nobody here ended it; it runs again then. Empty if it is alive or was stopped."""
