@@ -7,6 +7,7 @@ returns 0, or the code of an `Exit`; what it cannot do it raises as `KitError`.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import Dict, List, NoReturn, Optional, Sequence, Tuple
 
 from cvmfs_publish import VERSION, signals
 from cvmfs_publish.exits import Exit, KitError, NotReady, plain
+from cvmfs_publish.streams import let_go, narrate, open_what_is_closed
 
 SUBCOMMANDS: Dict[str, Tuple[str, str]] = {
     "build": ("cvmfs_publish.commands.build", "make a release from sources, or describe a tree that is built"),
@@ -42,23 +44,27 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run `iod-publish`; the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    open_what_is_closed()
     before = os.umask(0o022)  # what is published must be readable, whoever publishes
     try:
         parsed = build_parser(given).parse_args(given)
         with signals.watched():
-            return int(_module(parsed.command).run(parsed))
+            code = int(_module(parsed.command).run(parsed))
+            print(end="", flush=True)  # what cannot be written is told here, not when Python ends
+            return code
     except SystemExit as end:  # argparse: --help, or an error that it has printed
         return int(end.code or 0)
     except NotReady as error:
-        for problem in error.problems:
-            print(f"ERROR: {plain(str(problem))}", file=sys.stderr)
-        return error.exit.code
+        return _complain(*error.problems)
     except KitError as error:
-        print(f"ERROR: {plain(str(error))}", file=sys.stderr)
-        return error.exit.code
+        return _complain(error)
     except BrokenPipeError:  # the reader of our output has left, as `| head` does
+        let_go(sys.stdout)
         return Exit.INTERRUPTED.code
-    except Exception:  # noqa: BLE001 - the border: a bug must end with its own code
+    except Exception as error:  # noqa: BLE001 - the border: a bug must end with its own code
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            let_go(sys.stdout)
+            return _complain(KitError(Exit.DISK_SHORT, f"{error.filename or 'stdout'}: {error.strerror}"))
         import traceback
 
         traceback.print_exc()
@@ -66,6 +72,13 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return Exit.INTERNAL_ERROR.code
     finally:
         os.umask(before)
+
+
+def _complain(*errors: KitError) -> int:
+    """Say them; the exit code of the first."""
+    for error in errors:
+        narrate(f"ERROR: {plain(str(error))}")
+    return errors[0].exit.code
 
 
 def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:

@@ -7,6 +7,8 @@ import time
 from contextlib import contextmanager
 from typing import Iterator, TextIO
 
+from cvmfs_publish.streams import let_go
+
 _TERMINAL_EVERY_S = 0.2
 _LOG_EVERY_S = 30.0
 
@@ -34,8 +36,7 @@ class Progress:
     def end(self) -> None:
         """Leave a clean line."""
         if self._in_place:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._write("\r\x1b[K")
 
     def _say(self, elapsed_s: float) -> None:
         share = min(self._done_bytes / self._total_bytes, 1.0)
@@ -45,8 +46,14 @@ class Progress:
             f"{self._what}: {share:.0%} of {size_text(self._total_bytes)}, "
             f"{size_text(int(rate))}/s, {max(left_s, 0):.0f} s left"
         )
-        self._stream.write(f"\r{text}\x1b[K" if self._in_place else f"{text}\n")
-        self._stream.flush()
+        self._write(f"\r{text}\x1b[K" if self._in_place else f"{text}\n")
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            let_go(self._stream)
 
 
 def size_text(size_bytes: int) -> str:

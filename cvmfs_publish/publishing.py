@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
+import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, ContextManager, Dict, List, Optional, TypeVar
 
 from cvmfs_publish import VERSION
 from cvmfs_publish.backends.choose import backend_of
@@ -22,9 +22,12 @@ from cvmfs_publish.layout import Address, split_name
 from cvmfs_publish.manifest import Release, read_release
 from cvmfs_publish.published import current_version, is_occupied, list_published, published_release, standing
 from cvmfs_publish.state import Receipts, StateFolder
+from cvmfs_publish.streams import narrate
 
 Record = Dict[str, Any]
 """A line of the release log."""
+Made = TypeVar("Made")
+_ASK_AGAIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,6 @@ class Wishes:
     dry_run: bool = False
 
 
-def narrate(line: str) -> None:
-    """Tell the admin what happens; stdout is for results."""
-    print(line, file=sys.stderr, flush=True)
-
-
 class Publisher:
     """A configured backend with its state."""
 
@@ -49,6 +47,29 @@ class Publisher:
         self.config = config
         self.state = StateFolder(config.state_folder)
         self.backend: Backend = backend_of(config, self.state, narrate)
+
+    def locked(self) -> ContextManager[None]:
+        """Alone at work here, after waiting for another run as long as the settings say; raises `KitError` BUSY."""
+        return self.state.locked(self.config.server.wait_s)
+
+    def patiently(self, attempt: Callable[[], Made]) -> Made:
+        """What comes of it; tried again while others are at work on the repository, as long as the settings say.
+
+        Raises `KitError`, what the last try did.
+        """
+        end_s = time.monotonic() + self.config.server.wait_s
+        said = False
+        while True:
+            try:
+                return attempt()
+            except KitError as error:
+                others = error.problems if isinstance(error, NotReady) else [error]
+                if {one.exit for one in others} != {Exit.BUSY} or time.monotonic() >= end_s:
+                    raise
+                if not said:
+                    narrate(f"{error.what}; waiting")
+                    said = True
+            time.sleep(_ASK_AGAIN_S)
 
     # ------------------------------------------------------------ a release
     def publish(self, tree: Path, wishes: Wishes) -> Record:
@@ -59,12 +80,14 @@ class Publisher:
         release = read_release(tree)
         if wishes.dry_run:
             return self._dry_run(self._addition(tree, release), wishes)
-        with self.state.locked():
-            self.backend.resume()
-            if self._stands(release):
-                return self._known_record(release)
-            edit = self._addition(tree, release)
-            return self._make(edit, wishes, release=release)
+        with self.locked():
+            return self.patiently(lambda: self._publish(tree, release, wishes))
+
+    def _publish(self, tree: Path, release: Release, wishes: Wishes) -> Record:
+        self.backend.resume()
+        if self._stands(release):
+            return self._known_record(release)
+        return self._make(self._addition(tree, release), wishes, release=release)
 
     def _stands(self, release: Release) -> bool:
         address = release.at(self.config.base)
@@ -112,14 +135,21 @@ class Publisher:
         """Carry out an edit that is no release; the line of the release log. Raises `KitError`."""
         if wishes.dry_run:
             return self._dry_run(edit, wishes)
-        with self.state.locked():
-            self.backend.resume()
-            return self._make(edit, wishes, release=None)
+        with self.locked():
+            return self.patiently(lambda: self._change(edit, wishes))
 
-    def _make(self, edit: Edit, wishes: Wishes, release: Optional[Release]) -> Record:
+    def _change(self, edit: Edit, wishes: Wishes) -> Record:
+        self.backend.resume()
+        return self._make(edit, wishes, release=None)
+
+    def see_ready(self, edit: Optional[Edit]) -> None:
+        """Raises `NotReady` with all that stands against an edit, or against any."""
         problems = self.backend.problems(edit)
         if problems:
             raise NotReady(problems)
+
+    def _make(self, edit: Edit, wishes: Wishes, release: Optional[Release]) -> Record:
+        self.see_ready(edit)
         label = self._label(edit, wishes, release)
         published = self.backend.carry_out(edit, label)
         return self._record(edit, published, label.message, release)
@@ -153,15 +183,14 @@ class Publisher:
 
     # ------------------------------------------------------------ dry run
     def _dry_run(self, edit: Edit, wishes: Wishes) -> Record:
-        """Print the commands and what they change; nothing is written, not even a lock."""
+        """A record with the commands and what they change as its plan; nothing is written, not even a lock."""
         release = edit.release if isinstance(edit, AddRelease) else None
         for problem in self._foreseen(edit):
             narrate(f"NOT READY: {problem}")
-        for line in self.backend.plan(edit, self._foreseen_label(edit, wishes, release)):
-            print(line)
+        plan = self.backend.plan(edit, self._foreseen_label(edit, wishes, release))
         if release is not None and not (is_occupied(self.backend.root, edit.address) and self._stands(release)):
-            self._print_difference(edit.address, release)
-        return {"action": edit.action, "release": edit.address.name, "dry_run": True}
+            plan += self._difference(edit.address, release)
+        return {"action": edit.action, "release": edit.address.name, "dry_run": True, "plan": plan}
 
     def _foreseen(self, edit: Edit) -> List[KitError]:
         try:
@@ -176,12 +205,10 @@ class Publisher:
             narrate(f"NOT READY: {error}")
             return _wanted_label(edit, wishes, release)
 
-    def _print_difference(self, address: Address, release: Release) -> None:
+    def _difference(self, address: Address, release: Release) -> List[str]:
         old = self.newest(address)
         before = f"against {old.name}" if old else "nothing of this simulator is published"
-        print(f"what changes ({before}):")
-        for line in describe(difference(old, release)) or ["  nothing"]:
-            print(line)
+        return [f"what changes ({before}):", *(describe(difference(old, release)) or ["  nothing"])]
 
     def newest(self, address: Address) -> Optional[Release]:
         """The current release of a simulator, else its newest; None if there is none."""

@@ -7,15 +7,17 @@ import json
 import os
 import pwd
 import socket
+import time
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import IO, Any, Dict, Iterator, List, Mapping, Optional
 
 from cvmfs_publish import VERSION
 from cvmfs_publish.exits import Exit, KitError
 
 LOG = "releases.jsonl"
+_TRY_AGAIN_S = 0.5
 
 
 class StateFolder:
@@ -25,16 +27,16 @@ class StateFolder:
         self.folder = folder
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Only one run of the kit at a time; raises `KitError` BUSY naming the other."""
-        path = self._file("lock")
-        with path.open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "another run"
-                raise KitError(Exit.BUSY, f"iod-publish is at work here already ({holder})") from None
+    def locked(self, wait_s: float = 0.0) -> Iterator[None]:
+        """Only one run of the kit at a time; raises `KitError` BUSY, naming the other, if that takes longer."""
+        with _opened(self._file("lock")) as file:
+            end_s = time.monotonic() + wait_s
+            while not _taken(file):
+                if time.monotonic() >= end_s:
+                    file.seek(0)
+                    holder = file.read().strip() or "another run"
+                    raise KitError(Exit.BUSY, f"iod-publish is at work here already ({holder})")
+                time.sleep(_TRY_AGAIN_S)
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
@@ -127,6 +129,23 @@ class Receipts:
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / digest).write_text(terms, encoding="utf-8")
+
+
+def _opened(lock: Path) -> IO[str]:
+    try:
+        return lock.open("a+", encoding="utf-8")
+    except OSError as error:
+        what = f"{lock}: {error.strerror}"
+        raise KitError(Exit.DENIED, what, cure="run it as the account that publishes here") from None
+
+
+def _taken(file: IO[str]) -> bool:
+    """Whether the lock is ours now."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def account() -> str:

@@ -15,6 +15,7 @@ from pilot.util.constants import UTILITY_AFTER_PAYLOAD_FINISHED2, UTILITY_BEFORE
 from .core import packing
 from .core.files import REPORT, TRANSFORMATION, read_document
 from .core.journal import read_story
+from .core.parameters import value_of, words_of
 from .core.report import ensure_report
 from .core.tidy import tidy
 
@@ -28,13 +29,13 @@ def get_payload_command(job: Any, *more: Any) -> str:
 
 
 def _share(job: Any) -> List[str]:
-    given = job.jobparams
+    given = words_of(job.jobparams)
     cores = getattr(job, "corecount", 0)
     wall_s = getattr(job, "maxwalltime", 0) or getattr(job.infosys.queuedata, "maxtime", 0)
     words = []
-    if isinstance(cores, int) and cores > 0 and "--cores" not in given:
+    if isinstance(cores, int) and cores > 0 and value_of(given, "--cores") is None:
         words += ["--cores", str(cores)]
-    if isinstance(wall_s, int) and wall_s > 0 and "--deadline" not in given:
+    if isinstance(wall_s, int) and wall_s > 0 and value_of(given, "--deadline") is None:
         words += ["--deadline", str(int(time.time()) + wall_s)]
     return words
 
@@ -63,14 +64,8 @@ def _command(name: str, *arguments: str, ignore_failure: bool) -> Dict[str, obje
 
 def _site(parameters: str) -> List[str]:
     """`--site NAME` of the payload's own arguments."""
-    try:
-        words = shlex.split(parameters)
-    except ValueError:
-        return []
-    for word, following in zip(words, [*words[1:], ""]):
-        if word == "--site" or word.startswith("--site="):
-            return ["--site", word[len("--site=") :] or following]
-    return []
+    site = value_of(words_of(parameters), "--site")
+    return ["--site", site] if site else []
 
 
 def get_metadata(workdir: str) -> Optional[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -14,8 +15,9 @@ import msgspec
 
 from site_configs.load import SITES, SiteInvalid, find_site, known_sites, load_with_gaps
 from site_configs.plain_text import escaped, plain_line
+from site_configs.schema import Location, PandaServer
 
-GOOD, USAGE, INVALID, TERMINATED = 0, 10, 30, 44
+GOOD, USAGE, INVALID, FULL, TERMINATED = 0, 10, 30, 42, 44
 """Exit codes, those of `lsst-trf` for the same troubles."""
 
 
@@ -36,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed = build_parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = parsed.command
-        return command(parsed)
+        code = command(parsed)
+        print(end="", flush=True)  # what cannot be written is told here, not when Python ends
+        return code
     except UsageWrong as error:
         return _complain(USAGE, str(error))
     except SiteInvalid as error:
@@ -44,8 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _complain(TERMINATED, "interrupted")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_our_output()
         return GOOD
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        _let_go_of_our_output()
+        return _complain(FULL, f"stdout: {error.strerror}")
 
 
 def build_parser() -> Parser:
@@ -78,6 +87,11 @@ def _json(document: object) -> str:
     return escaped(json.dumps(document, indent=1, ensure_ascii=False)) + "\n"
 
 
+def _let_go_of_our_output() -> None:
+    """What is left in its buffer goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _complain(code: int, sentence: str) -> int:
     print(f"ERROR: {plain_line(sentence)}", file=sys.stderr)
     return code
@@ -102,14 +116,14 @@ def _show(parsed: argparse.Namespace) -> int:
 
     path = find_site(parsed.site)
     values = effective(path)
-    sys.stdout.write(_json(as_document(path, values)) if parsed.json else as_text(values))
+    print(_json(as_document(path, values)) if parsed.json else as_text(values), end="")
     return GOOD
 
 
 def _schema(_parsed: argparse.Namespace) -> int:
     from site_configs.json_schema import json_schema
 
-    sys.stdout.write(_json(json_schema()))
+    print(_json(json_schema()), end="")
     return GOOD
 
 
@@ -140,7 +154,7 @@ def _check(parsed: argparse.Namespace) -> int:
             "valid": not bad,
             "problems": msgspec.to_builtins(problems),
         }
-        sys.stdout.write(_json({**document, **({"online": online.document} if online else {})}))
+        print(_json({**document, **({"online": online.document} if online else {})}), end="")
         return code
     for one in problems:
         print(plain_line(f"{path}:{one.line}: {one}"))
@@ -161,13 +175,15 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object with checks[]")
     parser.add_argument("--short", action="store_true", help="only what takes no time, in less than ten seconds")
     parser.add_argument("--only", metavar="LIST", help="only these checks, separated by commas")
+    parser.add_argument("--workdir", metavar="DIR", help="where a job would work (default: here)")
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
     from site_configs.doctor import become_doctor
 
     flags = [f"--{name}" for name in ("json", "short") if getattr(parsed, name)]
-    become_doctor(parsed.site, [*flags, *(["--only", parsed.only] if parsed.only else [])])
+    given = [(name, getattr(parsed, name)) for name in ("only", "workdir")]
+    become_doctor(parsed.site, [*flags, *(f"--{name}={value}" for name, value in given if value is not None)])
 
 
 # ---------------------------------------------------------------- export
@@ -189,13 +205,21 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", metavar="URL", help="another PanDA server, with its port")
     parser.add_argument("--cache-dir", metavar="DIR", help="where the pilot will find the files (default: --out)")
     parser.add_argument(
-        "--update-sleep", type=int, default=120, metavar="S", help="pilot: pause between server updates"
+        "--update-sleep", type=_seconds, default=120, metavar="S", help="pilot: pause between server updates"
     )
+
+
+def _seconds(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds from 1")
+    return int(text)
 
 
 def _export(parsed: argparse.Namespace) -> int:
     from site_configs.export.wanted import Wanted
 
+    _fits("--base", parsed.base, Location)
+    _fits("--server", parsed.server, PandaServer)
     path = find_site(parsed.site)
     site, gaps = load_with_gaps(path)
     cache_dir = parsed.cache_dir or parsed.out
@@ -215,8 +239,16 @@ def _export(parsed: argparse.Namespace) -> int:
         _write(Path(parsed.out), files)
     else:
         (text,) = files.values() if len(files) == 1 else [_json(files)]
-        sys.stdout.write(text)
+        print(text, end="")
     return GOOD
+
+
+def _fits(option: str, value: str | None, kind: object) -> None:
+    """Whether a site file might say it, too. Raises `UsageWrong`."""
+    from site_configs.walk import findings
+
+    for finding in findings(value, msgspec.inspect.type_info(kind)) if value is not None else ():
+        raise UsageWrong(f"{option} '{value}': {finding.message}")
 
 
 def _files(kind: str, wanted: object) -> dict[str, str]:

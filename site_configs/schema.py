@@ -19,6 +19,15 @@ Url = Annotated[
     ),
 ]
 """TLS everywhere but on this machine itself: passwords and tokens go over it."""
+PandaServer = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(https://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])|http://(127\.0\.0\.1|localhost)):\d+/?\Z",
+        title="https://HOST:PORT",
+        extra={"stand_in": "https://set-by-site.invalid:25443"},
+    ),
+]
+"""A pilot takes address and port as two arguments."""
 Secret = Annotated[
     str,
     msgspec.Meta(
@@ -36,6 +45,11 @@ Location = Annotated[
         extra={"stand_in": "root://set-by-site.invalid//set-by-site"},
     ),
 ]
+Folder = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^(|[/~$].*)\Z", title="absolute folder", extra={"stand_in": "/set-by-site"}),
+]
+"""Programs run in folders of their own: what does not begin at the root is another place for each of them."""
 UserRule = Annotated[
     str, msgspec.Meta(pattern=r"^(none|subject|.*\{user\}.*)\Z", title="none, subject or a pattern with {user}")
 ]
@@ -106,7 +120,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where images go when a job names no destination."""
 
-    bases: list[str] = []
+    bases: list[Location] = []
     """Ordered; empty = the endpoints with `write`, and without those the job's work folder."""
     endpoints: list[Endpoint] = []
     """The doors of the site's storage, best first: `[[storage.endpoints]]`."""
@@ -177,7 +191,7 @@ class Worker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Most cores that a job may use."""
     memory_mb: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Most memory that a job may use."""
-    scratch: str | None = None
+    scratch: Folder | None = None
     """Folder for the simulator's work files; empty = inside the work folder. Environment variables are filled in; where
     one is not set, inside the work folder too."""
     core_speed: Annotated[float, msgspec.Meta(gt=0)] = 1.0
@@ -203,10 +217,10 @@ class Worker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A simulator process that uses no CPU time for so long is ended as hung."""
     look_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     """Seconds between two looks at the CPU time of simulator processes, which is what proves that they move."""
-    cache: str | None = None
+    cache: Folder | None = None
     """Folder where catalogs that were fetched are kept for later jobs on this node; empty = none. No other account may
     be able to write to it. Environment variables are filled in."""
-    cache_mb: Annotated[float, msgspec.Meta(gt=0)] = 20000.0
+    cache_mb: Annotated[float, msgspec.Meta(gt=0, le=1_000_000_000)] = 20000.0
     """Most that may be in it, MB of 10^6 bytes; what was not used for longest goes."""
     max_catalog_mb: Annotated[float, msgspec.Meta(gt=0)] = 20000.0
     """Largest catalog, as it is stored, of a job that sets no limit; MB of 10^6 bytes."""
@@ -228,7 +242,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Jobs that ask for less go to another queue."""
     memory_mb: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Most that a job may ask for; empty = not limited by PanDA."""
-    max_wall_hours: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    max_wall_hours: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
     """After so long the pilot ends the job; empty = the pilot's own default."""
     max_workdir_mb: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """The pilot ends a job whose work folder is larger; empty = 1 TB."""
@@ -256,7 +270,7 @@ class Harvester(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Panda(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The site as PanDA sees it; what `iod-site export` writes for PanDA, its pilot and harvester."""
 
-    server: Url = "https://pandaserver-doma.cern.ch:25443"
+    server: PandaServer = "https://pandaserver-doma.cern.ch:25443"
     """The PanDA server, with its port."""
     cloud: Name = "US"
     """PanDA's group of sites."""

@@ -30,7 +30,7 @@ def effective(path: Path) -> list[Value]:
     site, _ = load_with_gaps(path)
     layers = [read_layer(path), read_layer(DEFAULTS)]
     origins = {leaf: origin for layer in reversed(layers) for leaf, origin in _origins(layer)}
-    said = dict(_leaves(merge(layers[1].document, layers[0].document)))
+    said = dict(_leaves(msgspec.to_builtins(merge(layers[1].document, layers[0].document))))  # dates as text
     values = []
     for leaf, value in _leaves(msgspec.to_builtins(site)):
         if leaf == ("storage", "bases") and value != said.get(leaf):

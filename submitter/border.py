@@ -14,10 +14,13 @@ class as_iod_error:  # noqa: N801 - reads as the words it stands for
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        from transformation.model.failures import JobError
+        from transformation.locations import LocationInvalid
+        from transformation.model.failures import Failure, JobError
         from transformation.ports import StorageError
 
         if isinstance(error, JobError):
             raise IodError(error.failed.failure, error.failed.detail) from None
         if isinstance(error, StorageError):
             raise IodError(error.failure, error.detail) from None
+        if isinstance(error, LocationInvalid):
+            raise IodError(Failure.STORAGE_UNKNOWN, str(error)) from None

@@ -76,9 +76,12 @@ def _check_place(report: CheckReport) -> None:
         needed, given = question.camera.needs.memory_bytes / 1e6, question.share.memory_mb
         message = f"one unit of {question.camera.name} needs {needed:,.0f} MB, a job would have {given:,} MB"
         report.problems.append(error(Failure.MEMORY_SHORT, message))
-    if question.draft.spec.options.seds is not None and question.backend != "local":
+    seds = question.draft.spec.options.seds
+    if seds is not None and question.backend != "local":
         message = "'options.seds' is a folder of this machine, which workers do not reach"
         report.problems.append(error(Failure.SPEC_INVALID, message))
+    elif seds is not None and not Path(seds).is_dir():
+        report.problems.append(error(Failure.SPEC_INVALID, f"'options.seds': {seds} is not a folder"))
 
 
 def _check_credential(report: CheckReport, settings: Settings, folders: Folders) -> None:

@@ -6,6 +6,7 @@ A module has `add_arguments(parser)` and `run(client, parsed, screen) -> int`. A
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
@@ -18,6 +19,7 @@ import msgspec
 
 from transformation.arguments import Parser
 from transformation.model.failures import Failure, JobError
+from transformation.telling import drain, open_closed_streams
 
 if TYPE_CHECKING:
     from submitter.troubles import IodError
@@ -53,12 +55,14 @@ COMMANDS = (
     Command(name="completion", purpose="print what makes the shell complete commands and names"),
     Command(name="exit-codes", purpose="list all exit codes"),
 )
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _EPILOG = """`iod COMMAND --help` says more. Exit codes: `iod exit-codes`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `iod`; the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    open_closed_streams()
     try:
         return _run(words)
     except BrokenPipeError:
@@ -163,11 +167,18 @@ def _complain(error: Exception, *, as_json: bool) -> int:
         error = IodError(Trouble.USAGE, error.detail)
     if isinstance(error, BrokenPipeError):
         raise error
+    if isinstance(error, OSError) and error.errno in _FULL:
+        drain(sys.stdout)
+        error = IodError(Failure.DISK_FULL, f"{error.filename or 'stdout'}: {error.strerror}")
     if not isinstance(error, IodError):
         error = _bug(error)
     screen = Screen(as_json=as_json)
     if as_json:
-        screen.emit(_document(error))
+        try:
+            screen.emit(_document(error))
+            screen.flush()
+        except OSError:
+            drain(sys.stdout)
     screen.note(f"{screen.style('ERROR:', 'red')} {error.row.name}: {plain_line(str(error))}")
     return error.row.code
 

@@ -4,7 +4,7 @@
 
     with Client() as client:
         report = client.check(client.draft("job.json"))
-        job = client.submit(report)
+        job = client.submit(report).job
         print(client.status(job.name).state)
 
 All methods raise `IodError`, whose `row` says what kind of trouble it is. One client serves one thread at a time.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 from msgspec.structs import replace
 
 from submitter.border import as_iod_error as _as_iod_error
-from submitter.folders import Folders
+from submitter.folders import Folders, turn_to_submit
 from submitter.jobs import State
 from submitter.settings import Settings, load_settings
 from submitter.troubles import IodError, Trouble
@@ -119,19 +119,20 @@ class Client:
         """
         from submitter.submission import accept
 
-        with _as_iod_error():
-            accepted = accept(self.store, report, key=key, again=again, tell=tell)
-        name = accepted.job.name
-        try:
+        with turn_to_submit(self.folders, tell):
             with _as_iod_error():
-                backend = self.backend(accepted.job)
-                backend.hand_over(accepted.job, report.selects())
-                if accepted.existed and key is None and accepted.job.state.unfinished:
-                    backend.rerun(accepted.job, failed_only=False)
-        except IodError as error:
-            detail = f"{error.detail}; {name} is remembered, `iod rerun {name}` hands it over"
-            raise IodError(error.row, detail) from None
-        return replace(accepted, job=self.store.job(accepted.job.name))
+                accepted = accept(self.store, report, key=key, again=again, tell=tell)
+            name = accepted.job.name
+            try:
+                with _as_iod_error():
+                    backend = self.backend(accepted.job)
+                    backend.hand_over(accepted.job, report.selects())
+                    if accepted.existed and key is None and accepted.job.state.unfinished:
+                        backend.rerun(accepted.job, failed_only=False)
+            except IodError as error:
+                detail = f"{error.detail}; {name} is remembered, `iod rerun {name}` hands it over"
+                raise IodError(error.row, detail) from None
+        return replace(accepted, job=self.store.job(name))
 
     def dry_run(self, report: CheckReport) -> list[dict[str, object]]:
         """What `submit` would send, for people to read; the number in the name is a guess."""
@@ -176,7 +177,7 @@ class Client:
         job = self.store.job(name)
         if job.state is State.DONE:
             raise IodError(Trouble.NOT_POSSIBLE, f"{name} is done: nothing is missing")
-        with _as_iod_error():
+        with turn_to_submit(self.folders, _deaf), _as_iod_error():
             self.backend(job).rerun(job, failed_only=failed_only)
         return self.store.job(name)
 

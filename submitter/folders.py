@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from submitter.troubles import IodError, Trouble
 
 APPLICATION = "imsim-on-demand"
+
+
+def home_folder() -> Path:
+    """The user's home. Raises `IodError` FOLDER_UNUSABLE for an account without one, as containers have them."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise IodError(Trouble.FOLDER_UNUSABLE, "this account has no home folder; set HOME") from None
 
 
 class Folders:
@@ -22,6 +33,7 @@ class Folders:
         else:
             import platformdirs
 
+            home_folder()
             self.config = platformdirs.user_config_path(APPLICATION)
             self.state = platformdirs.user_state_path(APPLICATION)
 
@@ -52,6 +64,29 @@ class Folders:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise IodError(Trouble.STATE_UNUSABLE, f"{error.filename}: {error.strerror}") from None
+
+
+@contextmanager
+def turn_to_submit(folders: Folders, tell: Callable[[str], None]) -> Iterator[None]:
+    """One `iod` submits at a time, others wait: whether a key, a name or a request is new is seen by looking first.
+
+    `tell` hears that we wait. Raises `IodError` STATE_UNUSABLE.
+    """
+    folders.prepare()
+    path = folders.state / "submit.lock"
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise IodError(Trouble.STATE_UNUSABLE, f"{path}: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell("another iod is submitting; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -13,6 +13,7 @@ from site_configs.load import expand
 from site_configs.schema import Queue, Site
 from submitter.camera import Camera, open_camera
 from submitter.drafts import Draft
+from submitter.folders import home_folder
 from submitter.jobs import Share
 from submitter.settings import BackendName, Settings
 from submitter.troubles import IodError, Trouble
@@ -52,7 +53,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     backend: BackendName
     queue: Queue | None
     base: str
-    """Output base."""
+    """Output base; of several the first, which also keeps what the submitter writes. The spec has all."""
     camera: Camera
     share: Share
     """Of one start of `lsst-trf`."""
@@ -72,8 +73,8 @@ def prepare(draft: Draft, options: Options, settings: Settings) -> Question:
     site = open_site(site_name)
     backend = _backend(options, settings, site)
     camera = open_camera(draft.spec.release, site, runs_here=backend == "local")
-    base = _base(draft, settings, site)
-    output = msgspec.structs.replace(draft.spec.output, base=base)
+    bases = _bases(draft, settings, site)
+    output = msgspec.structs.replace(draft.spec.output, base=bases[0] if len(bases) == 1 else bases)
     spec = msgspec.structs.replace(draft.spec, output=output, release=camera.name)
     here = backend == "local"
     queue = None if here else _queue(options, site)
@@ -84,7 +85,7 @@ def prepare(draft: Draft, options: Options, settings: Settings) -> Question:
         site_name=site_name,
         backend=backend,
         queue=queue,
-        base=base,
+        base=bases[0],
         camera=camera,
         share=share,
         hands=hands,
@@ -114,16 +115,19 @@ def _backend(options: Options, settings: Settings, site: Site) -> BackendName:
     return settings.backend or "panda"
 
 
-def _base(draft: Draft, settings: Settings, site: Site) -> str:
-    """Output base: the spec's, the user's, the site's, or a folder at home."""
+def _bases(draft: Draft, settings: Settings, site: Site) -> list[str]:
+    """Output bases: the spec's, the user's, the site's, or a folder at home."""
     wanted = draft.spec.output.base
     if wanted is not None:
-        base = wanted if isinstance(wanted, str) else wanted[0]
+        bases = [wanted] if isinstance(wanted, str) else wanted
     elif settings.output is not None:
-        base = expand(settings.output)
+        bases = [expand(settings.output)]
     else:
-        base = expand(site.storage.bases[0]) if site.storage.bases else str(Path.home() / _FOLDER_AT_HOME)
-    return str(local_path(base, Path.cwd()).resolve()) if kind_of(base) is Kind.FILE else base
+        bases = [expand(one) for one in site.storage.bases] or [str(home_folder() / _FOLDER_AT_HOME)]
+    here = Path.cwd()
+    return list(
+        dict.fromkeys(str(local_path(one, here).resolve()) if kind_of(one) is Kind.FILE else one for one in bases)
+    )
 
 
 def _queue(options: Options, site: Site) -> Queue | None:

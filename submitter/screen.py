@@ -11,7 +11,9 @@ from io import TextIOWrapper
 
 import msgspec
 
+from site_configs.plain_text import plain
 from submitter.troubles import IodError, Trouble
+from transformation.telling import tell
 
 _STYLES = {"bold": "1", "faint": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _PLAIN_WIDTH = 100
@@ -43,7 +45,7 @@ class Screen:
 
     def note(self, line: str) -> None:
         """A line beside the output proper."""
-        print(line, file=sys.stderr)
+        tell(line, sys.stderr)
 
     def emit(self, document: object) -> None:
         """The one JSON document."""
@@ -81,8 +83,8 @@ class Screen:
             raise IodError(Trouble.NOT_CONFIRMED, "no answer") from None
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()) -> None:
-        """Aligned columns; the last one is cut at the width of a terminal, never in a pipe."""
-        lines = [tuple(heads), *(tuple(row) for row in rows)]
+        """Aligned columns of texts from anywhere; the last one is cut at the width of a terminal, never in a pipe."""
+        lines = [tuple(heads), *(tuple(plain(cell).replace("\n", " ") for cell in row) for row in rows)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         for number, line in enumerate(lines):
             cells = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -95,7 +96,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def user_name(self) -> str:
         """The user's name as it stands in paths."""
-        return self.user or re.sub(r"[^A-Za-z0-9._-]+", "_", getpass.getuser()).lstrip("._-") or "user"
+        return self.user or re.sub(r"[^A-Za-z0-9._-]+", "_", _account()).lstrip("._-") or "user"
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # containers run under numbers that have no name
+        return f"uid{os.getuid()}"
 
 
 def load_settings(path: Path) -> Settings:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from submitter.backends import UNIT_STATES, Backend, UnitState
 from submitter.jobs import Job, Part, State
+from submitter.listing import places_of
 from submitter.records import place_of_job
 from submitter.state import Store
 from transformation.layout import JobPlace, is_failure, is_manifest, unit_of
@@ -67,10 +68,14 @@ def status_of(job: Job, store: Store, backend: Backend, *, name_units: bool | No
         notes.append(f"nobody works on it yet: `iod rerun {job.name}` hands it over")
     units = {unit: UnitState(id=unit) for unit in job.plan.units()}
     units.update({unit: one for unit, one in backend.units(job, parts).items() if unit in units})
-    try:
-        units = _with_receipts(job, units)
-    except (StorageError, JobError) as error:
-        notes.append(f"{place_of_job(job).folder} cannot be asked now: {error}")
+    committed: set[str] = set()
+    for number, place in enumerate(places_of(job)):
+        if number and all(unit.state in {"done", "empty"} for unit in units.values()):
+            break  # nobody has to wait for a server that has nothing to add
+        try:
+            units = _with_receipts(place, job, units, committed)
+        except (StorageError, JobError) as error:
+            notes.append(f"{place.address} cannot be asked now: {error}")
     counts = Counter(unit.state for unit in units.values())
     return JobStatus(
         job=job,
@@ -89,22 +94,25 @@ class _Receipts(msgspec.Struct):
     failures: set[str] = msgspec.field(default_factory=set)
 
 
-def _with_receipts(job: Job, units: dict[str, UnitState]) -> dict[str, UnitState]:
-    """Units for which the destination holds a receipt are done, empty or failed, whatever the backend says."""
-    place = place_of_job(job)
-    with closing(storage_for(job.base)) as storage, ThreadPoolExecutor(_QUESTIONS_AT_ONCE) as pool:
+def _with_receipts(place: JobPlace, job: Job, units: dict[str, UnitState], committed: set[str]) -> dict[str, UnitState]:
+    """Units for which a destination holds a receipt are done, empty or failed, whatever the backend says.
+
+    `committed` grows by those that stand there: what another destination has of them is no failure.
+    """
+    with closing(storage_for(place.base)) as storage, ThreadPoolExecutor(_QUESTIONS_AT_ONCE) as pool:
         listings = pool.map(lambda visit: _receipts(storage, place, visit[0]), job.plan.visits)
         merged = _Receipts()
         for found in listings:
             merged.manifests |= found.manifests
             merged.failures |= found.failures
+        committed |= merged.manifests
         unsure = [unit for unit in merged.manifests if unit in units and units[unit].state not in {"done", "empty"}]
         # Whether a unit is empty only its manifest tells; of a large job that is not worth so many questions.
         asked = unsure if len(unsure) <= MOST_UNITS_NAMED else []
         states = dict(zip(asked, pool.map(lambda unit: _state(storage, place, unit), asked), strict=True))
         for unit in unsure:
             units[unit] = replace(units[unit], state=states.get(unit, "done"), progress=None, eta_s=None, reason="")
-        for unit in merged.failures - merged.manifests:
+        for unit in merged.failures - committed:
             if unit in units and units[unit].state != "failed":
                 units[unit] = _failed(storage, place, units[unit])
     return units

@@ -30,6 +30,7 @@ from submitter.records import (
     RequestRecord,
     inputs_url,
     job_of,
+    place_of_job,
     record_of,
 )
 from submitter.state import Store
@@ -91,6 +92,7 @@ def digest_of(report: CheckReport) -> str:
     question = report.question
     spec = question.draft.spec
     stamps = [_stamp(one.path) for look in report.looks for one in look.catalogs]
+    stamps += [_stamp(Path(one)) for one in _command_files(spec)]
     sizes = [one.size_bytes for look in report.looks for one in look.catalogs]
     visits = [msgspec.to_builtins(item) for item in spec.visit_items()]
     asked = {
@@ -105,7 +107,7 @@ def digest_of(report: CheckReport) -> str:
         "options": msgspec.to_builtins(spec.options),
         "site": question.site_name,
         "backend": question.backend,
-        "base": question.base,
+        "base": spec.output.base,
     }
     return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
 
@@ -113,6 +115,12 @@ def digest_of(report: CheckReport) -> str:
 def _stamp(path: Path | None) -> int:
     """When a file of this machine was last changed: an edited catalog makes another request."""
     return 0 if path is None else path.stat().st_mtime_ns
+
+
+def _command_files(spec: JobSpec) -> list[str]:
+    """Command files of this machine; their locations are absolute."""
+    named = dict.fromkeys(one for item in spec.visit_items() for one in item.commands or [] if isinstance(one, str))
+    return [one for one in named if one.startswith("/")]
 
 
 def _reader(question: Question) -> CatalogReader:
@@ -142,12 +150,23 @@ class _Submission:
         with tempfile.TemporaryDirectory(prefix="iod-submit-") as folder:
             for name in self._names(spec.user):
                 place = self._place(spec.user, name)
+                self._refuse_double(place)
                 owner = self._claim(place)
                 if owner is None:
                     return Accepted(job=self._begin(spec, place, Path(folder)))
                 if not self._question.draft.pattern.numbered:
                     return self._same_name(place, owner)
         raise IodError(Failure.REQUEST_CONFLICT, f"no free number for {self._question.draft.pattern.shown}")
+
+    def _refuse_double(self, place: JobPlace) -> None:
+        """Before a name is claimed: here one name means one job, at whatever destination its images are."""
+        known = self._store.find_job(name=place.job)
+        if known is None:
+            return
+        there = place_of_job(known)
+        if (there.address, there.user) != (place.address, place.user):
+            detail = f"{place.job} is the name of another job, {there.address}/{there.user}/{there.job}"
+            raise IodError(Failure.REQUEST_CONFLICT, detail)
 
     def _begin(self, spec: JobSpec, place: JobPlace, folder: Path) -> Job:
         """Everything after the name is ours."""

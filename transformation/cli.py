@@ -8,6 +8,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from threading import Thread
@@ -25,7 +26,7 @@ from transformation.model.failures import Failed, Failure, JobError
 from transformation.narrator import Narrator, final_lines, open_narrator
 from transformation.pilot_words import decode_parameters, without_alarm
 from transformation.planning import parse_select
-from transformation.process import Processes
+from transformation.process import Processes, forbid_core_files
 from transformation.reporting import Reporter, diagnosis
 from transformation.request import load_request
 from transformation.resources import Share, affinity_cores, decide_share, read_cgroup
@@ -34,7 +35,7 @@ from transformation.scratch_folders import sweep
 from transformation.signals import Terminated, end_after, ignore_signals, let_signals_be, listening
 from transformation.slot import MARGIN_S, Slot
 from transformation.status import span, status_line
-from transformation.telling import drain, tell
+from transformation.telling import drain, open_closed_streams, tell
 from transformation.unpacked_runtime import remove_at_exit
 from transformation.wiring import open_site, source_for
 from transformation.workdir import WorkDir, open_workdir
@@ -49,6 +50,7 @@ _SWEEP_S = 30.0
 def main(arguments: Sequence[str] | None = None, *, early: Sequence[int] | None = None) -> int:
     """Run `lsst-trf`; the exit code. `early`: signals that `entry` has noted, and goes on noting, for us to answer."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    open_closed_streams()
     if isinstance(sys.stdout, TextIOWrapper):
         # A name that is not UTF-8 must not end a job that only wanted to print it.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None, *, early: Sequence[int] | None 
         words = decode_parameters(words)
         parsed = build_parser().parse_args(words)
         if parsed.command == "run":
-            return _run(parsed, early or ())
+            return _run(parsed, () if early is None else early)
         if early is not None:
             let_signals_be(early)
         return _show(parsed)
@@ -136,17 +138,16 @@ def _run(parsed: Namespace, early: Sequence[int]) -> int:
     slot = slot_of(site, parsed.deadline)
     reporter.begin()
     adopt_orphans()
+    forbid_core_files()
 
     def tell() -> None:
         line = status_line(ledger.units(), ledger.whole, processes.supervisor.memory_in_words(), _slot_in_words(slot))
         narrator.say(line)
         journal.write("status", line=line)
 
-    with listening(
-        early, status=tell, last_resort=lambda why: _last_resort(why, processes, ledger, reporter)
-    ) as raise_early:
+    with listening(early, status=tell, last_resort=lambda why: _last_resort(why, processes, ledger, reporter)) as hear:
         try:
-            raise_early()
+            hear()
             failed = site_failed or _run_to_verdict(
                 parsed, site, workdir, slot, journal, ledger, reporter, narrator, processes
             )
@@ -211,15 +212,14 @@ def _run_to_verdict(
         narrator.say(_opening(job, share))
         if slot is not None:
             _mind_slot(slot)
-        failure = run_job(job, journal, ledger, reporter, narrator)
-        return None if failure is None else Failed(failure=failure, detail=ledger.summary())
+        return run_job(job, journal, ledger, reporter, narrator)
     except JobError as error:
         return error.failed
     except Terminated as error:
         return Failed(failure=error.failure, detail=f"{error}; {ledger.summary()}")
     except Exception as error:  # noqa: BLE001 - the border: a bug becomes a report like any other failure
-        if isinstance(error, OSError) and error.errno in _FULL:
-            return Failed(failure=Failure.DISK_FULL, detail=f"{workdir.root}: {error.strerror}")
+        if (cause := workdir.explain(error)) is not None:
+            return cause
         import traceback
 
         journal.write("bug", traceback=traceback.format_exc())
@@ -265,12 +265,14 @@ def _slot_in_words(slot: Slot | None) -> str:
 
 
 def _last_resort(why: Failure, processes: Processes, ledger: Ledger, reporter: Reporter) -> None:
-    """Report and go, although something still hangs."""
-    processes.stop()
-    failed = Failed(failure=why, detail=f"stopped, and did not end in time; {ledger.summary()}")
-    ledger.interrupt(failed)
-    reporter.end(failed)
-    os._exit(complain(failed))
+    """Report and go, although something still hangs: be it who reads what we print, who is not waited for long."""
+    failed = Failed(failure=why, detail="stopped, and did not end in time")
+    told, written, said = (partial(step, failed) for step in (ledger.interrupt, reporter.end, complain))
+    for step, most_s in ((processes.stop, 0.4), (told, 0.2), (written, 1.0), (said, 0.2)):
+        thread = Thread(target=step, name="last-resort", daemon=True)
+        thread.start()
+        thread.join(most_s)
+    os._exit(why.code)
 
 
 def _option(words: Sequence[str], name: str) -> str | None:
@@ -293,5 +295,5 @@ def _leave_word(words: Sequence[str], failed: Failed) -> None:
         except JobError:
             return
         reporter = Reporter(workdir, Ledger(journal, lambda _event, _unit: None), journal.run)
-        journal.write("job_end", exitCode=failed.failure.code, exitAcronym=failed.failure.name, exitMsg=failed.detail)
-        reporter.end(failed)
+        report = reporter.end(failed)
+        journal.write("job_end", exitCode=report.exit_code, exitAcronym=report.exit_acronym, exitMsg=report.exit_msg)

@@ -46,6 +46,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """What it is called in a message, e.g. its file."""
     expires_s: float = math.inf
     """Seconds since the epoch; infinite where it says nothing."""
+    begins_s: float = -math.inf
+    """When it begins to be good; likewise."""
     renewable: bool = False
     """A file that others renew while the job runs: how long it is good now says nothing about later."""
     identities: tuple[str, ...] = ()
@@ -58,7 +60,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         if self.problem:
             return f"{self.kind} {self.shown}: {self.problem}"
-        until = "" if math.isinf(self.expires_s) else f", good until {_utc(self.expires_s)}"
+        until = "" if math.isinf(self.expires_s) else f", good until {utc_text(self.expires_s)}"
         return f"{self.kind} {self.shown}{' of ' + self.subject if self.subject else ''}{until}"
 
 
@@ -169,12 +171,12 @@ def _token(environment: Mapping[str, str], *, declared: bool) -> Credential | No
     return _of_token(str(places[0]), content, renewable=True)
 
 
-def _seconds(claim: object) -> float:
+def _seconds(claim: object, *, endless: float) -> float:
     """A time that a token claims; endless if it is none."""
     try:
-        return float(claim) if isinstance(claim, int | float) else math.inf
+        return float(claim) if isinstance(claim, int | float) else endless
     except OverflowError:
-        return math.inf
+        return endless
 
 
 def _of_token(shown: str, token: bytes, *, renewable: bool) -> Credential:
@@ -187,16 +189,17 @@ def _of_token(shown: str, token: bytes, *, renewable: bool) -> Credential:
         except (binascii.Error, ValueError, RecursionError):
             found = None
         claims = found if isinstance(found, dict) else {}
-    expires = claims.get("exp")
     names = [claims.get(name) for name in ("sub", "preferred_username")]
     identities = tuple(name for name in names if isinstance(name, str))
     return Credential(
         kind=Kind.TOKEN,
         shown=shown,
-        expires_s=_seconds(expires),
+        expires_s=_seconds(claims.get("exp"), endless=math.inf),
+        begins_s=_seconds(claims.get("nbf"), endless=-math.inf),
         renewable=renewable,
         identities=identities,
         subject=identities[0] if identities else "",
+        problem="" if token.strip() else "it is empty",
     )
 
 
@@ -249,6 +252,7 @@ def _proxy(environment: Mapping[str, str], *, declared: bool) -> Credential | No
         kind=Kind.PROXY,
         shown=place,
         expires_s=proxy.expires_s,
+        begins_s=proxy.begins_s,
         identities=(proxy.identity,),
         subject=proxy.common_name,
     )
@@ -263,7 +267,8 @@ def _content(path: Path) -> bytes | str:
         return error.strerror or type(error).__name__
 
 
-def _utc(time_s: float) -> str:
+def utc_text(time_s: float) -> str:
+    """A time that a credential claims, for people; it may be any number."""
     try:
         return datetime.fromtimestamp(time_s, tz=UTC).isoformat(timespec="seconds")
     except (OverflowError, ValueError, OSError):

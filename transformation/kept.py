@@ -6,6 +6,7 @@ WORKDIR/kept/<unit>/kept.json     what they are, written last: without it nothin
 
 from __future__ import annotations
 
+import os
 import shutil
 import zlib
 from contextlib import suppress
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from transformation.journal import open_plain
 from transformation.model import documents
-from transformation.model.manifest import Adler32, Count, FileName, Measured, Sha256, SizeBytes, Word
+from transformation.model.manifest import LIMIT_BYTES, Adler32, Count, FileName, Measured, Sha256, SizeBytes, Word
 from transformation.model.work import MadeFile, Role, Unit
 from transformation.resources import free_bytes
 from transformation.workdir import write_whole
@@ -92,7 +94,8 @@ def find_kept(workdir: Path, unit: Unit, *, digest: str) -> Kept | None:
     """The images of that request of the unit, every byte of which is as it was judged; None if there are none."""
     folder = workdir / FOLDER / unit.id
     try:
-        record = documents.decode((folder / _RECORD).read_bytes(), _KeptRecord)
+        with os.fdopen(open_plain(folder / _RECORD, os.O_RDONLY), "rb") as file:
+            record = documents.decode(file.read(LIMIT_BYTES), _KeptRecord)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     expected = {file.name for file in unit.files}
@@ -124,7 +127,7 @@ def forget_kept(workdir: Path, unit: Unit) -> None:
 def _is_as_judged(file: MadeFile) -> bool:
     size_bytes, adler32 = 0, 1
     try:
-        with file.path.open("rb") as stream:
+        with os.fdopen(open_plain(file.path, os.O_RDONLY), "rb") as stream:
             while block := stream.read(_BLOCK_BYTES):
                 size_bytes += len(block)
                 adler32 = zlib.adler32(block, adler32)

@@ -32,7 +32,7 @@ fail() { # NAME CODE DETAIL ACTION: as lsst-trf does; the pilot shows the line, 
 }
 
 check_python() { # PYTHON
-    "$1" -ISc 'import sys; sys.exit(3 * (sys.version_info < (3, 11)))' >/dev/null 2>&1
+    "$1" -ESc 'import sys; sys.exit(3 * (sys.version_info < (3, 11)))' >/dev/null 2>&1
     case $? in
         0) return 0 ;;
         3) old="$1 is older than Python 3.11" ;;
@@ -43,6 +43,11 @@ check_python() { # PYTHON
 
 use_folder() { # FOLDER: set `start` if it is a runtime that can run here
     [ -x "$1/bin/lsst-trf" ] || return 1
+    # A shell takes an empty file for a script that does nothing, and ends with 0.
+    if ! [ -f "$1/bin/lsst-trf" ] || ! [ -s "$1/bin/lsst-trf" ]; then
+        broken="$1/bin/lsst-trf is no program"
+        return 1
+    fi
     # Look before the leap: a failed exec would end this shell with a code that means something else to the pilot.
     interpreter=$1/bin/python3
     if ! [ -L "$interpreter" ] && ! [ -e "$interpreter" ]; then
@@ -55,6 +60,7 @@ use_folder() { # FOLDER: set `start` if it is a runtime that can run here
 }
 
 use_zipapp() { # FILE
+    broken="no Python here starts $1"
     for python in ${IOD_PYTHON:+"$IOD_PYTHON"} python3 python3.14 python3.13 python3.12 python3.11; do
         command -v "$python" >/dev/null && check_python "$python" && start=$1 && return 0
     done
@@ -63,12 +69,15 @@ use_zipapp() { # FILE
 
 use_tarball() { # FILE
     # lsst-trf removes the folder at its end: the pilot packs the whole work folder into its log.
-    IOD_UNPACKED_RUNTIME=$(mktemp -d "${TMPDIR:-$PWD}/imsim-runtime-XXXXXX") || return 1
+    broken="$1 cannot be unpacked in ${TMPDIR:-$PWD}"
+    IOD_UNPACKED_RUNTIME=$(mktemp -d "${TMPDIR:-$PWD}/imsim-runtime-XXXXXX" 2>/dev/null) || return 1
     export IOD_UNPACKED_RUNTIME
-    tar -xzf "$1" -C "$IOD_UNPACKED_RUNTIME" 2>/dev/null || broken="$1 cannot be unpacked"
-    for folder in "$IOD_UNPACKED_RUNTIME" "$IOD_UNPACKED_RUNTIME"/*; do
-        use_folder "$folder" && return 0
-    done
+    if tar -xzf "$1" -C "$IOD_UNPACKED_RUNTIME" 2>/dev/null; then
+        broken="$1 holds no runtime"
+        for folder in "$IOD_UNPACKED_RUNTIME" "$IOD_UNPACKED_RUNTIME"/*; do
+            use_folder "$folder" && return 0
+        done
+    fi
     rm -rf "$IOD_UNPACKED_RUNTIME"
     unset IOD_UNPACKED_RUNTIME
     return 1

@@ -265,6 +265,12 @@ def _spawn(command: Command, terminal: Terminal | None, word: str) -> int:
     return process.pid
 
 
+def forbid_core_files() -> None:
+    """None of this process, nor of any that it starts from now on, whatever our caller allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+
+
 def _limit_by_kernel(pid: int, limits: Limits) -> None:
     """No core file, however it dies, and no file larger than its scratch may be."""
     bounds = {resource.RLIMIT_CORE: 0}

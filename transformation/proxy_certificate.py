@@ -16,6 +16,8 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
 
     expires_s: float
     """Seconds since the epoch at which the first certificate of its chain ends."""
+    begins_s: float
+    """When the last of them begins."""
     identity: str
     """DN of the person, as `/DC=org/CN=Tony Johnson`."""
     common_name: str
@@ -33,7 +35,12 @@ def read_proxy(pem: bytes) -> Proxy | str:
     name = own[0].subject if own else chain[-1].issuer
     common_names = [_text(one.value) for one in name.get_attributes_for_oid(NameOID.COMMON_NAME)]
     parts = (f"/{one.rfc4514_attribute_name}={_text(one.value)}" for one in name)
-    return Proxy(expires_s=expires_s, identity="".join(parts), common_name=common_names[-1] if common_names else "")
+    return Proxy(
+        expires_s=expires_s,
+        begins_s=max(certificate.not_valid_before_utc.timestamp() for certificate in chain),
+        identity="".join(parts),
+        common_name=common_names[-1] if common_names else "",
+    )
 
 
 def _is_proxy(certificate: x509.Certificate) -> bool:

@@ -77,7 +77,9 @@ class Reporter:
         self._write()
         self._write_error(self.report.exit_code, self.report.exit_msg)
         with suppress(OSError):
-            self._workdir.room.write_bytes(bytes(_ROOM_BYTES))
+            self._workdir.room.unlink(missing_ok=True)  # it may be a link that leads elsewhere, or a pipe
+            with self._workdir.room.open("xb") as room:
+                room.write(bytes(_ROOM_BYTES))
 
     def asked(self, spec: JobSpec, site: str, share: Share, execution_number: int | None, base: str = "") -> None:
         """What is asked for; relative locations in it are relative to `base`. Credentials of locations stay out."""

@@ -20,6 +20,8 @@ from transformation.locations import LocationInvalid, resolve, without_redacted
 from transformation.model import documents
 from transformation.model.failures import Failure, JobError
 from transformation.model.report import FileReport, JobReport, UnitReport, VisitReport
+from transformation.model.spec import JobSpec
+from transformation.model.strict import DocumentInvalid, convert
 from transformation.ports import StorageError
 from transformation.process import Command, Processes, StartFailed
 from transformation.request import load_request
@@ -55,11 +57,16 @@ def reproduce(parsed: Namespace) -> int:
     """Run the command; 0 if every file is the same. Raises `JobError`: NOT_REPRODUCED if one differs."""
     report = _read_report(Path(parsed.report))
     unit = _choose(report, parsed.unit)
-    visit = next(visit for visit in report.visits if visit.visit == unit.visit)
+    visit = next((visit for visit in report.visits if visit.visit == unit.visit), None)
+    if visit is None:
+        raise JobError(Failure.SPEC_INVALID, f"{parsed.report} does not say what visit {unit.visit} was made from")
     with tempfile.TemporaryDirectory(prefix="lsst-trf-reproduce-", ignore_cleanup_errors=True) as folder:
         again = _Again(report=report, visit=visit, unit=unit, folder=Path(parsed.workdir or folder).absolute())
-        again.folder.mkdir(parents=True, exist_ok=True)
-        again.job_file.write_bytes(msgspec.json.encode(_spec_of(again)))
+        try:
+            again.folder.mkdir(parents=True, exist_ok=True)
+            again.job_file.write_bytes(msgspec.json.encode(_spec_of(again)))
+        except OSError as error:
+            raise JobError(Failure.WORKDIR_UNUSABLE, f"{again.folder}: {error.strerror}") from None
         os.environ.setdefault("IOD_RELEASES", str(Path(report.release.root).parent))
         _check_inputs(again)
         print(f"{unit.id}: simulating again", flush=True)
@@ -78,17 +85,23 @@ def _read_report(path: Path) -> JobReport:
         raise JobError(Failure.SPEC_INVALID, f"{path} is no job report: {error}") from None
     if not report.spec:
         raise JobError(Failure.SPEC_INVALID, f"{path} does not hold the job spec; an older version wrote it")
+    try:
+        convert(report.spec, JobSpec)
+    except DocumentInvalid as error:
+        raise JobError(Failure.SPEC_INVALID, f"{path}: in its spec {error}") from None
     return report
 
 
 def _choose(report: JobReport, unit_id: str | None) -> UnitReport:
     """The unit of that id, by default the first; it must have images."""
     committed = {unit.id: unit for unit in report.units if unit.state == "committed"}
-    if unit_id is None and committed:
+    if not committed:
+        raise JobError(Failure.USAGE, "no unit is committed in this report")
+    if unit_id is None:
         return next(iter(committed.values()))
     if unit_id not in committed:
-        known = ", ".join(list(committed)[:5]) or "none"
-        raise JobError(Failure.USAGE, f"--unit: {unit_id or 'no unit'} is not committed in this report; there: {known}")
+        known = ", ".join(list(committed)[:5])
+        raise JobError(Failure.USAGE, f"--unit: {unit_id} is not committed in this report; there: {known}")
     return committed[unit_id]
 
 

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from site_configs.load import expand
 from site_configs.schema import Site
@@ -17,7 +18,7 @@ from transformation.forecast import Forecast, VisitInputs, job_report, make_fore
 from transformation.job import Job, read_clocks, scratch_share
 from transformation.journal import Journal
 from transformation.ledger import Ledger
-from transformation.model.failures import Failure, JobError
+from transformation.model.failures import Failed, Failure, JobError
 from transformation.model.work import Unit
 from transformation.narrator import Narrator
 from transformation.opening import check_may_write, open_destination
@@ -51,7 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     units: tuple[Unit, ...]
 
 
-def run_job(job: Job, journal: Journal, ledger: Ledger, reporter: Reporter, narrator: Narrator) -> Failure | None:
+def run_job(job: Job, journal: Journal, ledger: Ledger, reporter: Reporter, narrator: Narrator) -> Failed | None:
     """Make what the request asks for and is not there yet; the failure that speaks for the job, None if all is done.
 
     Raises `JobError` for what stops the whole job, before anything was started.
@@ -73,8 +74,8 @@ def run_job(job: Job, journal: Journal, ledger: Ledger, reporter: Reporter, narr
         destination.tell_destinations()
         unregistered = destination.finish_registration(_CATALOG_PATIENCE_S)
         if (failure := ledger.verdict()) is not None:
-            return failure
-        return unregistered.failure if unregistered else None
+            return Failed(failure=failure, detail=ledger.summary())
+        return unregistered and replace(unregistered, detail=f"{ledger.summary()}; {unregistered.detail}")
 
 
 @contextmanager

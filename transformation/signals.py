@@ -40,14 +40,22 @@ def listening(
     """Turn the first signal to stop into `Terminated` in the main thread; later ones change nothing.
 
     `status` is called for each USR1, and `last_resort` if the block has not ended in time after a signal to stop; both
-    in another thread. What is handed out raises `Terminated` if a signal had come before: `early`.
+    in another thread. What is handed out is to be called first in the block, where `Terminated` is caught: until then
+    whoever listened before is told, and what it has noted in `early` counts.
     """
-    before = {one: signal.signal(one, _stop) for one in _STOPPING if signal.getsignal(one) is not signal.SIG_IGN}
+    heard = [one for one in _STOPPING if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.getsignal(one) for one in heard}
     before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda _number, _frame: None)
     ears = _Ears(status=status, last_resort=last_resort)
     ears.begin()
+
+    def hear() -> None:
+        for one in heard:
+            signal.signal(one, _stop)
+        ears.raise_early(early)
+
     try:
-        yield lambda: ears.raise_early(early)
+        yield hear
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         ears.end()

@@ -148,6 +148,8 @@ def _command_text(item: str | InlineCommands, inputs: Inputs, release: Release) 
         return "inline commands", item.inline
     path, name = _command_path(item, inputs, release), redacted(item)
     try:
+        if path.is_fifo():  # it would block for ever
+            raise JobError(Failure.COMMANDS_INVALID, f"'commands': {name} is a pipe, not a file")
         with path.open("rb") as stream:
             content = stream.read(LARGEST_COMMANDS_BYTES + 1)
     except (OSError, ValueError) as error:

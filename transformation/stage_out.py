@@ -20,7 +20,7 @@ from contextlib import suppress
 
 import msgspec
 
-from transformation.layout import JobPlace, failure_name, manifest_name
+from transformation.layout import JobPlace, failure_name, manifest_name, public_url
 from transformation.model.failures import Failed, Failure
 from transformation.model.manifest import (
     FailureRecord,
@@ -195,12 +195,12 @@ class _Commit(msgspec.Struct, frozen=True, kw_only=True):
         """Ask the far end what it holds: a copy that was repeated or cut off may have been reported as good."""
         stat = self.storage.stat(url)
         if stat is None:
-            return Failed(failure=Failure.STORAGE_DAMAGED, detail=f"{url} was stored, and is not there")
+            return Failed(failure=Failure.STORAGE_DAMAGED, detail=f"{public_url(url)} was stored, and is not there")
         sent = f"{file.size_bytes} bytes with adler32 {file.adler32}"
         held = f"{stat.size_bytes} bytes with adler32 {self.storage.adler32(url)}"
         if held == sent:
             return None
-        return Failed(failure=Failure.STORAGE_DAMAGED, detail=f"{url} holds {held}; sent were {sent}")
+        return Failed(failure=Failure.STORAGE_DAMAGED, detail=f"{public_url(url)} holds {held}; sent were {sent}")
 
     def _withdraw(self, draft: UnitManifest, problem: Failed) -> Outcome:
         """Give up the upload; it may have failed because a faster attempt cleaned up after its commit."""

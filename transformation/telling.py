@@ -7,8 +7,22 @@ Python's buffer, which would otherwise end the process with code 120, or 1, in t
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from typing import TextIO
+
+
+def open_closed_streams() -> None:
+    """Let those of stdin, stdout and stderr that were closed when we were started be empty, or go nowhere.
+
+    Python has None in their place; and a file that is opened later would get the number of one, and with it what our
+    processes print.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            place = os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: that of the stream
+            os.set_inheritable(place, True)
+            setattr(sys, name, open(place, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def tell(line: str, stream: TextIO) -> None:

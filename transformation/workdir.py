@@ -14,7 +14,7 @@ import msgspec
 
 from transformation.instance_catalog import OBJECTS_NAME
 from transformation.journal import Journal, open_plain
-from transformation.model.failures import Failure, JobError
+from transformation.model.failures import Failed, Failure, JobError
 from transformation.model.work import Batch, Unit
 from transformation.scratch_folders import keep_folder, make_folder, remove_folder
 
@@ -85,7 +85,7 @@ class WorkDir(msgspec.Struct, frozen=True, kw_only=True):
             raise JobError(Failure.WORKDIR_UNUSABLE, detail)
         try:
             if self.scratch_is_inside:
-                shutil.rmtree(self.scratch, ignore_errors=True)
+                _remove(self.scratch)
             for folder in (self.logs, self.shim, self.inputs):
                 folder.mkdir(parents=True, exist_ok=True)
             shim = self.shim / "condor_submit_dag"
@@ -110,9 +110,18 @@ class WorkDir(msgspec.Struct, frozen=True, kw_only=True):
     def clear(self) -> None:
         """Remove scratch."""
         if self.scratch_is_inside:
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            _remove(self.scratch)
         else:
             remove_folder(self.scratch)
+
+    def explain(self, error: Exception) -> Failed | None:
+        """What is wrong with the folders, if that is behind an error that nobody expected."""
+        if isinstance(error, OSError) and _failure_of(error) is Failure.DISK_FULL:
+            return Failed(failure=Failure.DISK_FULL, detail=f"{self.root}: {error.strerror}")
+        if isinstance(error, FileNotFoundError) and Path(str(error.filename)).is_relative_to(self.scratch):
+            detail = f"{error.filename} was removed while the job was at work"
+            return Failed(failure=Failure.WORKDIR_UNUSABLE, detail=detail)
+        return None
 
     def keep(self) -> None:
         """Leave scratch for somebody to look at."""
@@ -200,6 +209,14 @@ def open_workdir(root: Path, scratch: Path | None) -> tuple[WorkDir, int]:
     except OSError as error:
         raise JobError(_failure_of(error), f"worker.scratch of the site: {scratch}: {error.strerror}") from None
     return WorkDir(root=root.absolute(), scratch=own), lock
+
+
+def _remove(folder: Path) -> None:
+    """A folder with all that is in it; a link or a pipe in its place goes itself."""
+    with suppress(OSError):
+        if folder.is_symlink() or not folder.is_dir():
+            folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _failure_of(error: OSError) -> Failure:

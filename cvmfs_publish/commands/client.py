@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import List
+from typing import Dict, List
 
 from cvmfs_publish.client.condition import condition
 from cvmfs_publish.client.configuration import Mount, configuration
@@ -56,16 +56,23 @@ def _config(arguments: argparse.Namespace) -> int:
     )
     files = configuration(mount)
     if arguments.out is not None:
-        for path, content in files.items():
-            place = Path(arguments.out) / path.lstrip("/")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(content, encoding="ascii")
-            print(place)
+        _write(Path(arguments.out), files)
     elif arguments.json:
         print(json.dumps(files, indent=1))
     else:
         print("\n".join(f"# --- {path}\n{content}" for path, content in files.items()), end="")
     return 0
+
+
+def _write(folder: Path, files: Dict[str, str]) -> None:
+    try:
+        for path, content in files.items():
+            place = folder / path.lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(content, encoding="ascii")
+            print(place)
+    except OSError as error:
+        raise KitError(Exit.USAGE, f"--out {error.filename}: {error.strerror}", cure="choose another folder") from None
 
 
 def _warm_up(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,8 @@ from cvmfs_publish.commands.results import print_record
 from cvmfs_publish.exits import Exit, KitError
 from cvmfs_publish.layout import Address, address
 from cvmfs_publish.published import current_version, published_release, standing
-from cvmfs_publish.publishing import Publisher, Record, Wishes, narrate
+from cvmfs_publish.publishing import Publisher, Record, Wishes
+from cvmfs_publish.streams import narrate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

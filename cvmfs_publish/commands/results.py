@@ -19,12 +19,14 @@ def print_json(document: Any) -> None:
 
 
 def print_record(record: Dict[str, Any], *, as_json: bool) -> None:
-    """The line of the release log: as JSON, or in words."""
+    """The line of the release log, or a dry run's plan: as JSON, or in words."""
     if as_json:
         import json
 
         print(json.dumps(record))  # a line, as in the release log
-    elif not record.get("dry_run"):
+    elif record.get("dry_run"):
+        print("\n".join(record["plan"]))
+    else:
         known = [
             f"{key.replace('_', ' ')} {record[key]}" for key in ("revision", "root_hash", "tag") if record.get(key)
         ]

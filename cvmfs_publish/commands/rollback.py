@@ -7,15 +7,17 @@ from __future__ import annotations
 import argparse
 from typing import List
 
+from cvmfs_publish.backends.seam import Published
 from cvmfs_publish.backends.transaction import TransactionBackend
 from cvmfs_publish.commands.current import switch
 from cvmfs_publish.commands.options import add_edit, target_config
 from cvmfs_publish.commands.results import print_record
-from cvmfs_publish.exits import Exit, KitError, NotReady
+from cvmfs_publish.exits import Exit, KitError
 from cvmfs_publish.layout import address
 from cvmfs_publish.processes import words
 from cvmfs_publish.published import current_version, list_published, version_key
-from cvmfs_publish.publishing import Publisher, Record, Wishes, narrate
+from cvmfs_publish.publishing import Publisher, Record, Wishes
+from cvmfs_publish.streams import narrate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,11 +83,16 @@ def _to_tag(publisher: Publisher, arguments: argparse.Namespace) -> int:
             Exit.NOT_PUBLISHED, f"the backend '{publisher.config.backend}' has no tags", cure="switch instead"
         )
     lost = backend.tags_lost_by(arguments.tag)
-    for tag in lost:
-        print(f"deletes tag {tag.name} (revision {tag.revision}, {tag.root_hash}) {tag.description}".rstrip())
-    print(f"$ {words(backend.server.rollback(arguments.tag))}")
+    plan = [
+        f"deletes tag {tag.name} (revision {tag.revision}, {tag.root_hash}) {tag.description}".rstrip() for tag in lost
+    ]
+    plan.append(f"$ {words(backend.server.rollback(arguments.tag))}")
     if arguments.dry_run:
+        record = {"action": "rollback-tag", "release": arguments.tag, "dry_run": True, "plan": plan}
+        print_record(record, as_json=arguments.json)
         return 0
+    for line in plan:
+        (narrate if arguments.json else print)(line)
     if not arguments.yes:
         what = (
             f"the rollback to {arguments.tag} deletes {len(lost)} newer tags, and what was published after it vanishes"
@@ -99,12 +106,13 @@ def _to_tag(publisher: Publisher, arguments: argparse.Namespace) -> int:
 
 
 def _roll_back(publisher: Publisher, backend: TransactionBackend, tag: str, lost: List[str], message: str) -> Record:
-    with publisher.state.locked():
+    def roll_back() -> Published:
         backend.resume()
-        problems = backend.problems(None)
-        if problems:
-            raise NotReady(problems)
-        published = backend.roll_back(tag)
+        publisher.see_ready(None)
+        return backend.roll_back(tag)
+
+    with publisher.locked():
+        published = publisher.patiently(roll_back)
         return publisher.state.record(
             {
                 "action": "rollback-tag",

@@ -12,11 +12,13 @@ from cvmfs_publish.commands.results import add_json, print_json
 from cvmfs_publish.exits import Exit, KitError
 from cvmfs_publish.progress import size_text
 from cvmfs_publish.repository.http import Route
+from cvmfs_publish.repository.signatures import is_public_key
 from cvmfs_publish.verifying import Proof, Wanted, fail_the_outdated, prove, verdict
 
 _DIRECT = "DIRECT"
 _FEW_DAYS = 3.0
 """Of a whitelist: less is worth a word (practice of the Stratum 0 operators)."""
+_LONGEST_S = 1e6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,11 +37,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sample", metavar="PERCENT", type=float, default=100.0, help="of files, fetched and hashed")
     parser.add_argument("--now", metavar="ISO-TIME", help="the time that whitelists are judged by (default: the clock)")
-    parser.add_argument("--timeout", metavar="S", type=float, default=20.0, help="longest silence of a server")
-    parser.add_argument("--wait", metavar="S", type=float, default=0.0, help="look again until all is proven, so long")
-    parser.add_argument("--every", metavar="S", type=float, default=15.0, help="between two looks (default: 15)")
+    parser.add_argument("--timeout", metavar="S", type=_some_seconds, default=20.0, help="longest silence of a server")
+    parser.add_argument(
+        "--wait", metavar="S", type=_seconds, default=0.0, help="look again until all is proven, so long"
+    )
+    parser.add_argument("--every", metavar="S", type=_seconds, default=15.0, help="between two looks (default: 15)")
     parser.add_argument("--no-run", action="store_true", help="with --mount: do not simulate one star")
     add_json(parser)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds from 0 to {_LONGEST_S:.0f}")
+    return value
+
+
+def _some_seconds(text: str) -> float:
+    value = _seconds(text)
+    if not value:
+        raise argparse.ArgumentTypeError("0 seconds are too few")
+    return value
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -72,6 +93,9 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
         key = Path(arguments.public_key).read_bytes()
     except OSError as error:
         raise KitError(Exit.USAGE, f"--public-key {arguments.public_key}: {error.strerror}") from None
+    if not is_public_key(key):
+        cure = "give the repository's file from /etc/cvmfs/keys"
+        raise KitError(Exit.USAGE, f"--public-key {arguments.public_key} holds no public key in PEM form", cure=cure)
     return Wanted(
         repository=arguments.repository, public_key=key, tag=arguments.tag, path=arguments.path,
         now=_time(arguments.now), percent=arguments.sample,

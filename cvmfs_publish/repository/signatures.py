@@ -19,8 +19,14 @@ from cvmfs_publish.processes import Finished, run
 from cvmfs_publish.repository.hashes import refused
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
+_PUBLIC_KEY = re.compile(rb"-----BEGIN (RSA )?PUBLIC KEY-----[A-Za-z0-9+/=\s]+-----END (RSA )?PUBLIC KEY-----")
 _REFUSAL = re.compile(r"invalid digest|unsupported|not allowed|disabled for|fips", re.IGNORECASE)
 """How OpenSSL words that a digest may not be used."""
+
+
+def is_public_key(text: bytes) -> bool:
+    """Whether it looks like one: of what does not, OpenSSL says the same as of a digest that it refuses."""
+    return _PUBLIC_KEY.search(text) is not None
 
 
 def fingerprint(certificate: bytes) -> str:

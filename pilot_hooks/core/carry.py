@@ -10,6 +10,8 @@ from pathlib import Path
 NAME = "imsim"
 """`--pilot-user imsim` makes the pilot import `pilot.user.imsim`."""
 _PACKAGE = Path(__file__).resolve().parent.parent
+_MAIN = f'import runpy\n\nrunpy.run_module("{NAME}", run_name="__main__")\n'
+"""Of the one file. That which `zipapp` writes would drop the exit code."""
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
@@ -35,10 +37,9 @@ def pack(archive: Path) -> Path:
     """Write a zipapp that runs `preprocess` and `postprocess`: one file, as a pilot downloads it."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(_PACKAGE, Path(folder) / NAME, ignore=_LEFT_OUT)
+        Path(folder, "__main__.py").write_text(_MAIN, encoding="utf-8")
         try:
-            zipapp.create_archive(
-                folder, archive, interpreter="/usr/bin/env python3", main=f"{NAME}.core.commands:main"
-            )
+            zipapp.create_archive(folder, archive, interpreter="/usr/bin/env python3")
         except OSError as error:
             raise CannotCarry(f"{error.filename}: {error.strerror}") from None
     return archive

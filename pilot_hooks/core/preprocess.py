@@ -40,7 +40,7 @@ def preprocess(workdir: Path, arguments: List[str], limit_s: float = LIMIT_S) ->
         if answer.exit_code == 0:
             remember_fit(arguments)
         return 0
-    _leave_word(workdir, row, _detail(answer, limit_s))
+    _leave_word(workdir, row, _detail(row, answer, limit_s))
     return int(row["code"])
 
 
@@ -52,13 +52,12 @@ def _verdict(answer: Answer) -> Optional[Row]:
     return row if row is not None and row["remedy"] == _ELSEWHERE else None
 
 
-def _detail(answer: Answer, limit_s: float) -> str:
+def _detail(row: Row, answer: Answer, limit_s: float) -> str:
     if answer.exit_code is None:
         return f"the site doctor gave no answer in {limit_s:.0f} s"
     last = (answer.output.strip().splitlines() or ["the site doctor found this worker unfit"])[-1]
-    with suppress(ValueError):  # `lsst-trf.sh` and the doctor end with the line that the pilot would show
-        return last.split(": ", 2)[2].rsplit("; ", 1)[0] if last.startswith("ERROR: ") else last
-    return last
+    # `lsst-trf.sh` and the doctor end with the line that the pilot would show.
+    return last.removeprefix(f"ERROR: {row['name']}: ").removesuffix(f"; {row['action']}")
 
 
 def _leave_word(workdir: Path, row: Row, detail: str) -> None:

@@ -13,7 +13,7 @@ from typing import Dict, List
 
 from .files import ERROR_REPORT, REPORT, Document, is_running, read_document, units_of, write_document
 from .journal import Story, UnitStory, note, read_story
-from .table import TERMINATED, diagnosis, row_named
+from .table import LONGEST_DIAGNOSIS, TERMINATED, diagnosis, row_named
 
 _UNIT_ID = re.compile(r"v(.+)-(R\d\d_S\d\d(?:_C\d)?)-E(\d+)")
 _DONE = ("committed", "empty")
@@ -21,22 +21,35 @@ _DONE = ("committed", "empty")
 
 def ensure_report(workdir: Path) -> Document:
     """The job report, final unless the job still runs; it is rebuilt if the job was cut off. Never raises."""
+    if is_running(workdir):
+        return read_document(workdir / REPORT)
     report = read_document(workdir / REPORT)
-    if _is_final(report) or is_running(workdir):
-        return report
+    if not _is_final(report):
+        report = _rebuilt(workdir, report)
+    _settle_error(workdir, report)
+    return report
+
+
+def _rebuilt(workdir: Path, left: Document) -> Document:
     story = read_story(workdir)
-    report = rebuild(report, story)
+    report = rebuild(left, story)
     with suppress(OSError):
         write_document(workdir / REPORT, report)
     with suppress(OSError):
-        if report["exitCode"]:
-            error = {"error_code": report["exitCode"], "error_diag": report["exitMsg"]}
-            write_document(workdir / ERROR_REPORT, error)
-        else:
-            (workdir / ERROR_REPORT).unlink()
-    with suppress(OSError):
         note(workdir, story.run, "report_rebuilt", exitCode=report["exitCode"])
     return report
+
+
+def _settle_error(workdir: Path, report: Document) -> None:
+    """The error report says what the report does, also if the job was killed, or the disk full, between the two."""
+    place, code = workdir / ERROR_REPORT, report["exitCode"]
+    with suppress(OSError):
+        if not code:
+            place.unlink()
+        elif read_document(place).get("error_code") != code:
+            write_document(
+                place, {"error_code": code, "error_diag": str(report.get("exitMsg", ""))[:LONGEST_DIAGNOSIS]}
+            )
 
 
 def _is_final(report: Document) -> bool:

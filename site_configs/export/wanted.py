@@ -56,8 +56,11 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def door_of(location: str) -> Door:
-    """The door of a folder or URL."""
-    scheme, found, rest = expand(location).partition("://")
+    """The door of a folder or URL. Raises `SiteInvalid`."""
+    place = expand(location)
+    if "$" in place:
+        raise SiteInvalid(f"{location}: a variable in it is not set here, and PanDA's pilot fills in none")
+    scheme, found, rest = place.partition("://")
     if not found or scheme == "file":
         path = rest.removeprefix("localhost") if found else scheme
         return Door(scheme="file", endpoint="file://localhost", path=_folder(path))

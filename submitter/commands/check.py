@@ -129,9 +129,10 @@ def show(report: CheckReport, screen: Screen) -> None:
     _field(screen, "runs", f"{question.camera.name} at site {question.site.name}, by backend {question.backend}")
     _show_catalogs(report, screen)
     _show_sensors(report, screen)
-    places = f"{question.base.rstrip('/')}/{spec.user}/{question.draft.pattern.shown}"
+    bases = spec.output.base if isinstance(spec.output.base, list) else [question.base]
+    places = [f"{redacted(base).rstrip('/')}/{spec.user}/{question.draft.pattern.shown}" for base in bases]
     output = f"{count(report.plan.n_units, 'unit')}, {count(report.n_files, 'file')}, about {size(report.output_bytes)}"
-    _field(screen, "output", output, f"to {places}")
+    _field(screen, "output", output, f"to {places[0]}", *(f"else to {place}" for place in places[1:]))
     _show_cost(report, screen)
     if report.credential is not None:
         ends = report.credential.ends_s

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,8 +11,8 @@ import msgspec
 
 from site_configs.load import known_sites
 from submitter.client import Client
-from submitter.folders import write_private
-from submitter.local.launch import run_in_foreground
+from submitter.folders import home_folder, write_private
+from submitter.local.launch import run_editor
 from submitter.screen import Screen
 from submitter.settings import Settings, load_settings
 from submitter.troubles import IodError, Trouble
@@ -53,7 +51,7 @@ def _ask(path: Path, screen: Screen) -> None:
     answers = {
         "user": _question(screen, "Your name in paths and catalogs", old.user_name),
         "site": _question(screen, f"Site ({', '.join(known_sites())}, or a .toml file)", old.site),
-        "output": _question(screen, "Folder or URL for images", old.output or str(Path.home() / "imsim-on-demand")),
+        "output": _question(screen, "Folder or URL for images", old.output or str(home_folder() / "imsim-on-demand")),
     }
     text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in answers.items())
     _check(text.encode(), path)
@@ -67,13 +65,9 @@ def _question(screen: Screen, text: str, default: str) -> str:
 
 
 def _edit(path: Path) -> None:
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
-    if not editor:
-        raise IodError(Trouble.NOT_POSSIBLE, "neither VISUAL nor EDITOR says which editor to use")
     if not path.exists():
         write_private(path, b"# See docs/reference/iod.md for all keys.\n")
-    if run_in_foreground([*shlex.split(editor), str(path)]) != 0:
-        raise IodError(Trouble.NOT_CONFIRMED, f"{editor} ended with an error")
+    run_editor(path)
 
 
 def _check(content: bytes, path: Path) -> None:

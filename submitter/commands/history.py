@@ -8,6 +8,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import datetime
 
 from submitter.client import Client
+from submitter.commands.request_arguments import positive
 from submitter.jobs import State
 from submitter.screen import Screen, iso, moment
 from submitter.state import Line
@@ -23,7 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--release", metavar="NAME", help="of this type")
     parser.add_argument("--comment", metavar="TEXT", help="with this in the comment")
     parser.add_argument("--since", type=_parse_since, metavar="TIME", help="ISO 8601, or an age such as 12h, 3d, 2w")
-    parser.add_argument("--limit", type=int, metavar="N", help="the last N only")
+    parser.add_argument("--limit", type=positive, metavar="N", help="the last N only")
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 

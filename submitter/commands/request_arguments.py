@@ -51,14 +51,16 @@ def _add_where(where: argparse._ArgumentGroup) -> None:
         "--classic", action="store_true", help="classic PanDA jobs, as in 2014; with or without --backend"
     )
     where.add_argument("--queue", metavar="NAME", help="PanDA queue of the site")
-    where.add_argument("--cores", type=_positive, metavar="N", help="of one job")
-    where.add_argument("--memory-mb", type=_positive, metavar="N", help="of one job")
+    where.add_argument("--cores", type=positive, metavar="N", help="of one job")
+    where.add_argument("--memory-mb", type=positive, metavar="N", help="of one job")
 
 
 def wishes_of(parsed: argparse.Namespace) -> Wishes:
     """What they say of the request. Raises `IodError` if that is nothing."""
     if parsed.job is None and not (parsed.sensors and (parsed.catalog or parsed.visits)):
         raise IodError(Trouble.USAGE, "name a JOB file, or give --sensors with --catalog or --visits")
+    if parsed.catalog and parsed.visits:
+        raise IodError(Trouble.USAGE, "give --catalog for one visit, or --visits for several, not both")
     return Wishes(
         catalogs=parsed.catalog,
         visits=parsed.visits,
@@ -99,7 +101,8 @@ def _backend(parsed: argparse.Namespace) -> BackendName | None:
     return backend
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A positive whole number, for argparse."""
     if not text.isdecimal() or len(text) > _MOST_DIGITS or not int(text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a positive whole number")
     return int(text)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import tempfile
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -13,8 +11,9 @@ import msgspec
 from submitter.client import Client
 from submitter.commands import submit
 from submitter.commands.names import complete_names
+from submitter.folders import write_private
 from submitter.jobs import Job
-from submitter.local.launch import run_in_foreground
+from submitter.local.launch import run_editor
 from submitter.prepare import Options
 from submitter.screen import Screen
 from submitter.troubles import IodError, Trouble
@@ -41,18 +40,21 @@ def run(client: Client, parsed: Namespace, screen: Screen) -> int:
 
 
 def _edit(client: Client, job: Job, parsed: Namespace, screen: Screen) -> int:
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
-    if not editor:
-        raise IodError(Trouble.NOT_POSSIBLE, "neither VISUAL nor EDITOR says which editor to use")
     document = {**msgspec.json.decode(job.spec), "name": client.settings.name}
     before = msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
     with tempfile.TemporaryDirectory(prefix="iod-edit-") as folder:
         path = Path(folder) / "job.json"
         path.write_bytes(before)
-        if run_in_foreground([*shlex.split(editor), str(path)]) != 0:
-            raise IodError(Trouble.NOT_CONFIRMED, f"{editor} ended with an error")
-        if path.read_bytes() == before:
+        run_editor(path)
+        after = path.read_bytes()
+        if after == before:
             raise IodError(Trouble.NOT_CONFIRMED, "nothing was changed")
-        draft = client.draft(str(path))
-    options = Options(site=job.site, backend=job.backend, queue=job.queue or None)
-    return submit.submit(client, client.check(draft, options), screen, key=None, yes=parsed.yes)
+        options = Options(site=job.site, backend=job.backend, queue=job.queue or None)
+        try:
+            report = client.check(client.draft(str(path)), options)
+            return submit.submit(client, report, screen, key=None, yes=parsed.yes)
+        except IodError:
+            kept = client.folders.state / f"{job.name}.edited.json"
+            write_private(kept, after)
+            screen.note(f"note: what you wrote is in {kept}")
+            raise

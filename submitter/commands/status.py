@@ -6,6 +6,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
+from site_configs.plain_text import plain
 from submitter.backends import UNIT_STATES, UnitState
 from submitter.client import Client
 from submitter.commands.names import complete_names
@@ -160,7 +161,7 @@ def show(status: JobStatus, screen: Screen) -> None:
         f"{screen.style(job.name, 'bold')}: {state}, {status.progress:.0%} of {count(job.n_units, 'unit')} ({counts})"
     )
     if job.message:
-        screen.say(f"why        {job.message}")
+        screen.say(f"why        {plain(job.message)}")
     screen.say(f"submitted  {moment(job.submitted_s)} to {job.backend} at {job.site}, release {job.release}")
     screen.say(f"images     {status.data}")
     for link in status.links:

@@ -26,7 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(client: Client, parsed: Namespace, screen: Screen) -> int:
     """The exit code."""
     if parsed.idempotency_key is not None and not parsed.idempotency_key.strip():
-        raise IodError(Trouble.NOT_CONFIRMED, "--idempotency-key is empty")
+        raise IodError(Trouble.USAGE, "--idempotency-key is empty")
     report = client.check(client.draft(parsed.job, wishes_of(parsed)), options_of(parsed))
     if parsed.dry_run:
         return _dry_run(client, report, screen)
@@ -36,13 +36,13 @@ def run(client: Client, parsed: Namespace, screen: Screen) -> int:
 def submit(client: Client, report: CheckReport, screen: Screen, *, key: str | None, yes: bool) -> int:
     """Ask, submit, tell; the exit code."""
     known = key is not None and client.store.find_job(key=key) is not None
-    again = known or _may_go_on(client, report, screen, yes=yes)
+    again = known or _may_go_on(client, report, screen, key=key, yes=yes)
     accepted = client.submit(report, key=key, again=again, tell=screen.note)
     _show(accepted.job, report, screen, existed=accepted.existed)
     return 0
 
 
-def _may_go_on(client: Client, report: CheckReport, screen: Screen, *, yes: bool) -> bool:
+def _may_go_on(client: Client, report: CheckReport, screen: Screen, *, key: str | None, yes: bool) -> bool:
     """The confirm page and its questions; whether the same request may go once more. Raises `IodError`."""
     if not screen.as_json:
         check.show(report, screen)
@@ -50,6 +50,8 @@ def _may_go_on(client: Client, report: CheckReport, screen: Screen, *, yes: bool
         assert problem.row is not None
         raise IodError(problem.row, problem.message)
     before = client.earlier(report)
+    if key is not None and any(job.key == key for job in before):
+        return True  # another `iod` was faster with the same key
     if not before and screen.as_json:
         return False
     if not before:

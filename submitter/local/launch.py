@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -83,6 +84,19 @@ def run_in_foreground(argv: Sequence[str]) -> int:
         return subprocess.run(list(argv), check=False).returncode
     except OSError as error:
         raise IodError(Trouble.NOT_POSSIBLE, f"{argv[0]}: {error.strerror}") from None
+
+
+def run_editor(path: Path) -> None:
+    """Let the user change a file. Raises `IodError`, also if the editor says that nothing is to come of it."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if not editor:
+        raise IodError(Trouble.NOT_POSSIBLE, "neither VISUAL nor EDITOR says which editor to use")
+    try:
+        words = shlex.split(editor)
+    except ValueError as error:
+        raise IodError(Trouble.NOT_POSSIBLE, f"the editor {editor}: {error}") from None
+    if run_in_foreground([*words, str(path)]) != 0:
+        raise IodError(Trouble.NOT_CONFIRMED, f"{editor} ended with an error")
 
 
 def reap() -> None:

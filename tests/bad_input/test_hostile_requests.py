@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from typing import Any
 
 import pytest
@@ -121,10 +122,11 @@ def test_a_catalog_that_is_a_bomb(sandbox: Sandbox, program: str) -> None:
 
 
 def test_command_files_that_are_bombs(sandbox: Sandbox) -> None:
-    """Command files are never unpacked; one that is too large as it stands is not read to its end."""
+    """Command files are never unpacked; one that is too large is not read to its end, and a pipe not at all."""
     sandbox.put("packed.txt", gzip.compress(b"zenith_v 22\n" * 1_000_000))
     sandbox.put("large.txt", b"zenith_v 22\n" * 100_000)
-    for name in ("packed.txt", "large.txt", "/dev/zero"):
+    os.mkfifo(sandbox.here / "pipe.txt")
+    for name in ("packed.txt", "large.txt", "/dev/zero", "pipe.txt"):
         code, line = said(plan(sandbox, commands=[name]))
         assert code == Failure.COMMANDS_INVALID.code, line
         assert "COMMANDS_INVALID" in line

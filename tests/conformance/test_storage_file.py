@@ -17,7 +17,7 @@ import pytest
 
 from tests.conformance.storage_suite import StorageSuite, local_file
 from transformation.model.failures import Failure
-from transformation.ports import StorageError
+from transformation.ports import Missing, StorageError
 from transformation.storage.file import FileStorage, local_path
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +143,20 @@ def test_a_folder_that_cannot_be_listed_is_not_empty(tmp_path: Path, monkeypatch
     with pytest.raises(StorageError) as caught:
         FileStorage().list(str(tmp_path))
     assert caught.value.failure is Failure.STORAGE_UNREACHABLE
+
+
+def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    storage, url = FileStorage(), str(tmp_path / "pipe")
+    assert storage.stat(url) is None
+    calls = (
+        partial(storage.read, url, limit_bytes=9),
+        partial(storage.adler32, url),
+        partial(storage.get, url, tmp_path),
+    )
+    for call in calls:
+        with pytest.raises(Missing):
+            call()
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def test_configuration_of_a_worker(tmp_path: Path, capsys: pytest.CaptureFixture
         (["client", "config", "--repository", "../x", "--server", "http://s"], "no repository name"),
         (["client", "config", "--repository", NAME, "--server", "DIRECT"], "is no URL of a server"),
         (config("--public-key", "/nowhere"), "--public-key /nowhere"),
+        (config("--out", "/dev/null/x"), "--out /dev/null/x"),
     ],
 )
 def test_what_a_shell_must_not_read_is_refused(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:

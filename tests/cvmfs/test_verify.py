@@ -385,6 +385,7 @@ def test_without_any_tool_nothing_is_believed(verify: Verify, monkeypatch: pytes
         (["--now", "tomorrow"], "--now 'tomorrow'"),
         (["--sample", "0"], "--sample 0"),
         (["--public-key", "/nowhere"], "--public-key /nowhere"),
+        (["--public-key", "/dev/null"], "--public-key /dev/null holds no public key"),
         (["--proxy", "ftp://x"], "'ftp://x'"),
         (["--proxy", "http://user:secret@x"], "is no http URL"),
     ],
@@ -393,6 +394,12 @@ def test_wrong_options_are_usage_errors(verify: Verify, words: list[str], says: 
     code, document = verify(*words)
     assert code == 10
     assert says in document["error"]
+
+
+@pytest.mark.parametrize("words", [("--timeout", "0"), ("--timeout", "nan"), ("--wait", "inf"), ("--every", "-1")])
+def test_times_that_are_none(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--http", "http://x", *words]) == 10
+    assert f"argument {words[0]}: " in capsys.readouterr().err
 
 
 def test_the_table_for_people(pristine: Path, replica: Replica, capsys: pytest.CaptureFixture[str]) -> None:

@@ -197,7 +197,13 @@ def cut(folder: Path) -> None:
     (folder / "kept.json").write_bytes((folder / "kept.json").read_bytes()[:50])
 
 
-@pytest.mark.parametrize("damage", [spoil, lose, cut])
+def link(folder: Path) -> None:
+    image = next(folder.glob("*.fits.gz"))
+    image.rename(folder.parent / "elsewhere")
+    image.symlink_to(folder.parent / "elsewhere")
+
+
+@pytest.mark.parametrize("damage", [spoil, lose, cut, link])
 def test_kept_images_that_are_not_as_judged_do_not_count(
     tmp_path: Path, made: Kept, damage: Callable[[Path], None]
 ) -> None:

@@ -26,8 +26,8 @@ pytestmark = [
 REPOSITORY = Path(__file__).parents[3] / "shared/data/cvmfs_test_repo/test-repo.tar.gz"
 
 
-def look_with(*looks: Callable[[Case], Reading], limit_s: float = 20.0) -> list[Checked]:
-    checks = [Check(name=f"check-{n}", subject="", look=look, limit_s=limit_s) for n, look in enumerate(looks)]
+def look_with(*looks: Callable[[Case], Reading], limit_s: float = 20.0, subject: str = "") -> list[Checked]:
+    checks = [Check(name=f"check-{n}", subject=subject, look=look, limit_s=limit_s) for n, look in enumerate(looks)]
 
     def case_of(check: Check, note: Callable[[str], None]) -> Case:
         return Case(
@@ -59,6 +59,11 @@ def test_a_check_that_hangs_is_left_behind() -> None:
     assert hung.found.endswith("last: half done")
     assert hung.action
     assert good.facts == {"figure": 3}
+
+
+def test_which_of_several_hangs_is_said() -> None:
+    (hung,) = look_with(stuck, limit_s=0.1, subject="root://door//store")
+    assert "(root://door//store); last: half done" in hung.found
 
 
 def test_a_check_that_dies_or_has_a_bug() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import shlex
 import shutil
@@ -257,7 +258,8 @@ def test_reports_are_left_in_the_work_folder_that_was_named(worker: Worker, opti
 
 def test_a_python_that_is_too_old(worker: Worker) -> None:
     runtime = worker.runtime("runtime")
-    (runtime / "bin/python3").write_text("#!/bin/sh\nexit 3\n")
+    # Python 2 knows no -I.
+    (runtime / "bin/python3").write_text("#!/bin/sh\ncase $1 in *I*) exit 2 ;; esac\nexit 3\n")
     (runtime / "bin/python3").chmod(0o755)
     found = worker.start(IOD_RUNTIME=runtime)
     check_failure(worker, found, Failure.PYTHON_TOO_OLD, f"{runtime}/bin/python3 is older than Python 3.11")
@@ -275,11 +277,41 @@ def test_a_program_whose_interpreter_is_gone(worker: Worker) -> None:
     check_failure(worker, found, Failure.RUNTIME_MISSING, "/nonexistent/bin/python3 does not start")
 
 
+def test_a_program_that_is_empty(worker: Worker) -> None:
+    # A shell would take it for a script that does nothing: exit code 0, and no image.
+    runtime = worker.runtime("runtime", "")
+    check_failure(worker, worker.start(IOD_RUNTIME=runtime), Failure.RUNTIME_MISSING, "lsst-trf is no program")
+
+
+def test_a_zipapp_without_a_python(worker: Worker) -> None:
+    archive = worker.script.parent / "lsst-trf.pyz"
+    archive.touch()
+    programs = worker.folder / "programs"
+    programs.mkdir()
+    for name in ("ls", "dirname", "tr", "cut", "mkdir"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    shell = str(shutil.which(worker.shell[0]))
+    worker.shell = [shell, *worker.shell[1:]]
+    found = worker.start(IOD_RUNTIMES="/nonexistent", PATH=programs)
+    check_failure(worker, found, Failure.RUNTIME_MISSING, f"no Python here starts {archive}")
+
+
 def test_a_tarball_that_is_damaged(worker: Worker) -> None:
+    packed = worker.runtime("packed/imsim-runtime-0.9")
+    (packed / "library").write_bytes(random.Random(1).randbytes(100_000))
     archive = worker.folder / "imsim-runtime.tar.gz"
-    archive.write_bytes(b"no archive")
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(packed, packed.name)
+    archive.write_bytes(archive.read_bytes()[:50_000])  # what starts lsst-trf is in it, the rest is not
     check_failure(worker, worker.start(IOD_RUNTIME=archive), Failure.RUNTIME_MISSING, "cannot be unpacked")
     assert not list(worker.folder.glob("imsim-runtime-*"))
+
+
+def test_a_tarball_and_nowhere_to_unpack_it(worker: Worker) -> None:
+    archive = worker.folder / "imsim-runtime.tar.gz"
+    archive.touch()
+    found = worker.start(IOD_RUNTIME=archive, TMPDIR="/nonexistent")
+    check_failure(worker, found, Failure.RUNTIME_MISSING, f"{archive} cannot be unpacked in /nonexistent")
 
 
 def test_awkward_names_leave_the_reports_whole(worker: Worker) -> None:

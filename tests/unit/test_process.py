@@ -19,9 +19,19 @@ from tests.unit.process_world import PATH, alive, command, noted, shell
 from transformation.family import adopt_orphans
 from transformation.helper import start_module
 from transformation.limits import EndedBy
-from transformation.process import Command, Finished, Processes, StartFailed
+from transformation.process import Command, Finished, Processes, StartFailed, forbid_core_files
 
 pytestmark = pytest.mark.allow_processes
+
+
+def test_core_files_are_forbidden_to_all_that_is_started() -> None:
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+        forbid_core_files()
+        assert resource.getrlimit(resource.RLIMIT_CORE) == (0, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,15 @@ def test_room_for_the_last_report_is_kept_from_the_beginning(desk: Desk) -> None
     assert not desk.workdir.room.exists()
 
 
+def test_room_is_taken_in_no_other_file(desk: Desk) -> None:
+    other = desk.workdir.root / "other"
+    other.write_text("precious")
+    desk.workdir.room.symlink_to(other)
+    desk.reporter.begin()
+    assert other.read_text() == "precious"
+    assert not desk.workdir.room.is_symlink()
+
+
 def test_a_good_end(desk: Desk) -> None:
     desk.reporter.begin()
     desk.reporter.end(None)

@@ -48,8 +48,8 @@ class Told:
 
 def run(told: Told, block: Callable[[], None], early: Sequence[int] = ()) -> None:
     """A block under `listening`, as a job is."""
-    with listening(early, status=told.status, last_resort=told.last_resort) as raise_early:
-        raise_early()
+    with listening(early, status=told.status, last_resort=told.last_resort) as hear:
+        hear()
         block()
 
 
@@ -78,6 +78,20 @@ def test_the_first_signal_to_stop_is_raised_and_later_ones_change_nothing(number
 
 def test_a_signal_that_came_before_counts() -> None:
     assert str(stopped(Told(), lambda: pytest.fail("it went on"), [signal.SIGTERM])) == "got SIGTERM"
+
+
+def test_a_signal_while_listening_begins_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    early: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: early.append(number))
+    begin = signals._Ears.begin
+    monkeypatch.setattr(signals._Ears, "begin", lambda ears: (begin(ears), signal.raise_signal(signal.SIGTERM)))
+    told = Told()
+    with (
+        listening(early, status=told.status, last_resort=told.last_resort) as hear,
+        pytest.raises(Terminated, match="got SIGTERM"),
+    ):
+        hear()
+    assert told.why == []
 
 
 def test_asking_is_answered_by_another_thread_and_stops_nothing() -> None:
@@ -111,9 +125,9 @@ def test_so_is_one_that_was_signalled_early(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(signals, "LAST_RESORT_S", 0.2)
     told = Told()
     heard = []
-    with listening([signal.SIGINT], status=told.status, last_resort=told.last_resort) as raise_early:
+    with listening([signal.SIGINT], status=told.status, last_resort=told.last_resort) as hear:
         try:
-            raise_early()
+            hear()
         except Terminated as error:
             heard.append(str(error))
         wait_until(lambda: told.why != [])

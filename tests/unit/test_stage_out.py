@@ -101,6 +101,23 @@ def test_every_transfer_is_recorded(memory_world: World, tmp_path: Path) -> None
     assert "holds 1 bytes" in transfers[1].problem
 
 
+@pytest.mark.parametrize("damage", ["lost", "spoiled"])
+def test_what_went_wrong_names_no_credential(tmp_path: Path, damage: str) -> None:
+    storage = MemoryStorage()
+    world = World(storage, "memory://tonyj:s3cret@host/store?authz=t0ken", tmp_path)
+
+    def do_damage(operation: str, url: str) -> None:
+        if operation == "put":
+            storage.files.update({url: b"."}) if damage == "spoiled" else storage.files.pop(url)
+
+    outcome = world.commit("a", ScriptedStorage(storage, after=do_damage))
+    assert isinstance(outcome, Failed)
+    assert outcome.failure is Failure.STORAGE_DAMAGED
+    assert outcome.detail.startswith("memory://host/store/tonyj/")
+    assert "s3cret" not in outcome.detail
+    assert "t0ken" not in outcome.detail
+
+
 # -- killed at every call
 
 

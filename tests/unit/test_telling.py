@@ -55,3 +55,18 @@ def test_a_line_that_was_lost_does_not_come_later(tmp_path: Path) -> None:
         os.close(good)
         tell("kept", stream)
     assert (tmp_path / "out").read_text() == "kept\n"
+
+
+@pytest.mark.allow_processes
+def test_a_stream_that_the_caller_has_closed_is_nobodys(tmp_path: Path) -> None:
+    script = "import os, sys; from transformation.telling import open_closed_streams, tell; open_closed_streams()"
+    script += f"; first = os.open({str(tmp_path / 'first')!r}, os.O_CREAT); [os.write(n, b'x') for n in (1, 2)]"
+    script += (
+        "; tell('one', sys.stdout); tell('two', sys.stderr); sys.exit(40 + first if sys.stdin.read() == '' else 9)"
+    )
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", script],
+        check=False, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode == 43
+    assert (tmp_path / "first").read_bytes() == b""

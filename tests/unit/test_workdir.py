@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -109,6 +110,33 @@ def test_prepare_clears_what_a_killed_run_left(tmp_path: Path) -> None:
     workdir.clear()
     assert not workdir.scratch.exists()
     assert workdir.logs.is_dir()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_stranger_in_the_place_of_scratch_goes_itself(tmp_path: Path, kind: str) -> None:
+    workdir = WorkDir(root=tmp_path / "work", scratch=tmp_path / "work" / "scratch")
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "precious").write_text("kept")
+    workdir.root.mkdir()
+    workdir.scratch.symlink_to(tmp_path / "else") if kind == "link" else os.mkfifo(workdir.scratch)
+    workdir.clear()
+    assert list(workdir.root.iterdir()) == []
+    assert [path.name for path in (tmp_path / "else").iterdir()] == ["precious"]
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), Failure.DISK_FULL),
+        (FileNotFoundError(errno.ENOENT, "gone", "/work/scratch/visit-0/commands.txt"), Failure.WORKDIR_UNUSABLE),
+        (FileNotFoundError(errno.ENOENT, "gone", "/elsewhere"), None),
+        (ValueError("a bug"), None),
+    ],
+    ids=["full", "removed", "elsewhere", "bug"],
+)
+def test_what_is_behind_an_error_that_nobody_expected(error: Exception, failure: Failure | None) -> None:
+    cause = WorkDir(root=Path("/work"), scratch=Path("/work/scratch")).explain(error)
+    assert (cause and cause.failure) == failure
 
 
 @pytest.mark.allow_processes

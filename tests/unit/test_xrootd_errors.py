@@ -8,7 +8,7 @@ import pytest
 
 from transformation.model.failures import Failure
 from transformation.ports import Missing, StorageError
-from transformation.storage.xrootd import XRootDStorage
+from transformation.storage.xrootd import XRootDStorage, _place, _shown
 from transformation.storage.xrootd_errors import local_error, storage_error
 from transformation.storage.xrootd_words import Status
 
@@ -87,3 +87,7 @@ def test_other_locations_are_refused_before_anything_starts(url: str) -> None:
         storage.stat(url)
     assert caught.value.failure is Failure.STORAGE_UNKNOWN
     assert storage.mover_pid is None
+
+
+def test_what_people_read_names_no_credential() -> None:
+    assert _shown(_place("roots://tonyj:s3cret@host:1094//store/f?authz=t0ken")) == "roots://host:1094//store/f"

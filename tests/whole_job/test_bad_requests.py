@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.whole_job.bench import Bench
+from tests.whole_job.bench import COMMAND, Bench
 from tests.whole_job.sky import header, one_star, star
 
 
@@ -148,7 +149,24 @@ def test_wrong_usage_leaves_its_reports_in_the_work_folder(bench: Bench, form: l
     report = json.loads((bench.folder / "there/jobReport.json").read_text())
     assert report["exitCode"] == 10
     assert json.loads((bench.folder / "there/payload_error_report.json").read_text())["error_code"] == 10
+    end = json.loads((bench.folder / "there/journal.jsonl").read_text().splitlines()[-1])
+    assert (end["event"], end["exitMsg"]) == ("job_end", report["exitMsg"])
     assert not (bench.folder / "jobReport.json").exists()
+
+
+def test_streams_that_are_closed(bench: Bench) -> None:
+    words = [COMMAND, "run", "--job", "nowhere.json", "--workdir", "work"]
+    for streams in ("<&-", ">&-", "<&- >&- 2>&-"):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f'"$@" {streams}', "sh", *words],
+            cwd=bench.folder,
+            env=bench.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 12, done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_work_folder_that_another_job_uses_is_left_alone(bench: Bench, tmp_path: Path) -> None:

@@ -124,6 +124,15 @@ def test_folders_that_cannot_be_written_to(bench: Bench) -> None:
     assert found[f"storage {locked}"]["verdict"] == "ok"  # it is only read from
 
 
+def test_a_file_system_that_is_not_mounted(bench: Bench) -> None:
+    absent = bench.folder / "lustre"
+    site = site_file(bench, f'[[storage.endpoints]]\nurl = "{absent}"\n')
+    found = diagnose(bench, "--site", site, "--only", "storage", code=0)
+    assert found["storage"]["verdict"] == "warn"
+    assert "not there" in found["storage"]["found"]
+    assert not absent.exists(), "nothing is left"
+
+
 def test_a_release_that_is_not_there_and_one_with_a_spoilt_file(bench: Bench) -> None:
     bench.break_stage("raytrace", "exit 1")
     site = site_file(bench, f'{release_line(bench)}offered = ["phosim-9.9"]\n')
@@ -249,11 +258,11 @@ def test_a_secret_that_others_can_read(bench: Bench) -> None:
     assert "others can read it" in found["credential"]["found"]
 
 
-def certificate(ends: datetime) -> bytes:
+def certificate(ends: datetime, lasts: timedelta = timedelta(days=9)) -> bytes:
     """One that signs itself, of Tony."""
     name, key = x509.Name.from_rfc4514_string("CN=Tony"), ec.generate_private_key(ec.SECP256R1())
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(ends - timedelta(days=9)).not_valid_after(ends)
+    builder = builder.serial_number(1).not_valid_before(ends - lasts).not_valid_after(ends)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
@@ -266,6 +275,18 @@ def test_the_proxy_of_the_catalog(bench: Bench, hours: int, code: int, verdict: 
     found = diagnose(bench, "--site", site, "--only", "credential", code=code)
     assert found["credential"]["verdict"] == verdict
     assert "of Tony, good until" in found["credential"]["found"]
+
+
+def test_credentials_of_a_worker_whose_clock_is_late(bench: Bench) -> None:
+    """And a token agent that has written nothing."""
+    proxy = bench.write("proxy", certificate(datetime.now(UTC) + timedelta(hours=9), lasts=timedelta(hours=7)))
+    proxy.chmod(0o600)
+    doors = "".join(f'[[storage.endpoints]]\nurl = "/x"\ncredential = "{kind}"\n' for kind in ("x509_proxy", "token"))
+    environment = {"X509_USER_PROXY": str(proxy), "BEARER_TOKEN_FILE": str(bench.write("token", "\n"))}
+    found = diagnose(bench, "--site", site_file(bench, doors), "--only", "credential", code=37, **environment)
+    assert "but not before" in found["credential x509_proxy"]["found"]
+    assert "clock" in found["credential x509_proxy"]["action"]
+    assert found["credential token"]["found"].endswith(": it is empty")
 
 
 @pytest.mark.parametrize(
@@ -281,6 +302,16 @@ def test_bad_words(bench: Bench, arguments: list[str], code: int, says: str) -> 
     assert done.returncode == code
     assert says in done.stderr
     assert done.stdout == ""
+
+
+def test_a_folder_that_is_gone(bench: Bench) -> None:
+    gone = bench.folder / "gone"
+    gone.mkdir()
+    code = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.argv[1], sys.argv[1:])"
+    words = [sys.executable, "-c", code, IOD_SITE, "doctor", "local", "--only", "disk"]
+    done = subprocess.run(words, cwd=gone, env=bench.environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 40
+    assert done.stderr.startswith("ERROR: WORKDIR_UNUSABLE: --workdir .: ")
 
 
 def test_a_wrong_site_file_for_programs(bench: Bench) -> None:

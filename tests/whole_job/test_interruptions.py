@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import signal
+import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 
 from tests.whole_job.aftermath import Outcome, check_store, processes_in
-from tests.whole_job.bench import Bench, StartedJob, wait_until
+from tests.whole_job.bench import COMMAND, Bench, StartedJob, wait_until
 from tests.whole_job.sky import one_star
 
 BOTH = ["R22_S11-E000", "R22_S11-E001"]
@@ -117,6 +121,27 @@ def test_signal_while_the_job_tidies_up_changes_nothing(bench: Bench) -> None:
     outcome = job.end()
     assert outcome.exit_code == 0
     assert outcome.states == {BOTH[0]: "committed"}
+
+
+def test_a_reader_who_reads_nothing_does_not_keep_a_job_that_is_told_to_stop(bench: Bench) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while os.write(writer, b"x"):
+            pass
+    os.set_blocking(writer, True)
+    words = [COMMAND, "run", "--job", str(bench.write_spec()), "--workdir", str(bench.folder / "work")]
+    with subprocess.Popen(words, env=bench.environment(), stdout=writer, stderr=writer) as process:
+        journal = bench.folder / "work/journal.jsonl"
+        wait_until(lambda: journal.exists() and '"job_start"' in journal.read_text(), "the job's first line")
+        process.terminate()
+        try:
+            assert process.wait(30) == 44
+        finally:
+            process.kill()
+            os.close(reader)
+            os.close(writer)
+    assert json.loads((bench.folder / "work/jobReport.json").read_text())["exitCode"] == 44
 
 
 def test_deadline_ends_the_job_in_order(bench: Bench) -> None:
@@ -239,6 +264,7 @@ def test_images_wait_for_a_catalog_that_does_not_answer(bench: Bench) -> None:
     job = bench.start_job()
     outcome = job.killed()
     assert (outcome.exit_code, outcome.report["exitAcronym"]) == (80, "REGISTRATION_PENDING")
+    assert "catalog.sqlite: file is not a database" in outcome.report["exitMsg"]
     assert outcome.states == {BOTH[0]: "committed"}
     assert not outcome.units[BOTH[0]]["registered"]
     (bench.store / "catalog.sqlite").unlink()

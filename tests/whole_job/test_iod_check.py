@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +19,7 @@ from submitter.commands.check import document
 from submitter.drafts import Wishes
 from submitter.folders import Folders
 from submitter.prepare import Options
+from submitter.submission import digest_of
 from submitter.troubles import IodError
 from tests.servers.catalog_server import CatalogServer
 from tests.whole_job.bench import Bench
@@ -249,8 +251,24 @@ def test_the_same_through_a_job_file_and_through_options(client: Client, bench: 
     report = client.check(client.draft(str(job)))
     assert report.plan.n_units == 1
     assert report.question.base == str(bench.store)
+    both = [str(bench.folder / "first"), str(bench.folder / "second")]
+    several = client.check(client.draft(str(bench.write_spec(output={"base": both}))))
+    assert several.question.draft.spec.output.base == both
+    assert several.question.base == both[0]
+    without = client.check(client.draft(str(bench.write_spec(options={"seds": "none"}))))
+    assert without.refused is not None
+    assert "none is not a folder" in without.refused.message
     with pytest.raises(IodError, match="did you mean 'sensors'"):
         client.draft({"schema_version": 1, "sensor": "R22_S11", "catalogs": ["sky.txt"]})
+
+
+def test_an_edited_command_file_is_another_request(client: Client, bench: Bench) -> None:
+    bench.write("sky.txt", one_star())
+    dim = bench.write("dim.txt", "zenith_v 23\n")
+    before = digest_of(look(client, "sky.txt", commands=["dim.txt"]))
+    assert digest_of(look(client, "sky.txt", commands=["dim.txt"])) == before
+    os.utime(dim, (1e9, 1e9))
+    assert digest_of(look(client, "sky.txt", commands=["dim.txt"])) != before
 
 
 def test_of_many_visits_some_are_looked_at(client: Client, bench: Bench) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.whole_job.bench import Bench
-from tests.whole_job.iod import Iod, until
+from tests.whole_job.iod import COMMAND, Iod, until
 from tests.whole_job.sky import one_star
 
 UNIT = "v4242-R22_S11-E000"
@@ -29,7 +31,7 @@ def hold(bench: Bench) -> Path:
 
 
 def test_a_job_from_options_to_its_history(iod: Iod) -> None:
-    job = iod.submit("--comment", "a first look")
+    job = iod.submit("--comment", "a first look\n\x1b[2J")
     assert job["name"].endswith("-ImsimOnDemand-00001")
     assert job["state"] in {"waiting", "running"}
     status = iod.json("status", job["name"], "--watch")
@@ -39,7 +41,8 @@ def test_a_job_from_options_to_its_history(iod: Iod) -> None:
     images = list(Path(status["output"]).glob("v4242/lsst_e_*.fits.gz"))
     assert len(images) == 1
     (line,) = iod.json("history")["jobs"]
-    assert (line["job"], line["status"], line["comment"]) == (job["name"], "done", "a first look")
+    assert (line["job"], line["status"], line["comment"]) == (job["name"], "done", "a first look\n\x1b[2J")
+    assert iod.run("history").stdout.endswith("a first look \\x1b[2J\n")
     assert line["output"] == status["output"]
     assert line["type"] == iod.bench.release.name
     assert iod.json("history", "--state", "failed")["jobs"] == []
@@ -69,6 +72,9 @@ def test_a_name_that_is_written_out_belongs_to_one_request(iod: Iod) -> None:
     assert iod.submit("--name", "mine", "--yes")["existed"] is True
     refused = iod.submit("--name", "mine", "--exposures", "1", code=74)
     assert refused["error"]["name"] == "REQUEST_CONFLICT"
+    elsewhere = iod.submit("--name", "mine", "--output", "elsewhere", code=74)
+    assert elsewhere["error"]["name"] == "REQUEST_CONFLICT"
+    assert not (iod.bench.folder / "elsewhere").exists(), "a name was claimed in vain"
     with closing(sqlite3.connect(iod.home / "jobs.sqlite", isolation_level=None)) as db:
         iod.power_cut()
         db.execute("UPDATE part SET state = 'failed'")
@@ -88,6 +94,23 @@ def test_numbers_are_unique_among_machines_and_at_once(iod: Iod) -> None:
     assert sorted(names) == ["00001", "00002", "00003", "00004"]
     assert len(iod.json("status")["jobs"]) == len(elsewhere.json("status")["jobs"]) == 2
     elsewhere.close()
+
+
+def test_one_key_is_one_job_also_for_two_at_once(iod: Iod) -> None:
+    iod.bench.spec()
+    iod.json("status")  # makes the folder
+    with (iod.home / "submit.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        words = ["submit", "--catalog", "sky.txt", "--sensors", "R22_S11", "--no-amplifiers", "--output", "store"]
+        words += ["--release", iod.bench.release.name, "--idempotency-key", "k", "--json"]
+        both = [iod.start(*words) for _ in range(2)]
+        for process in both:
+            assert process.stderr is not None
+            assert process.stderr.readline() == b"another iod is submitting; waiting for it\n"
+    answers = [json.loads(process.communicate()[0]) for process in both]
+    assert [process.returncode for process in both] == [0, 0], answers
+    assert answers[0]["name"] == answers[1]["name"]
+    assert sorted(one["existed"] for one in answers) == [False, True]
 
 
 @pytest.mark.parametrize("victims", [pytest.param("runner", marks=pytest.mark.long), "everything"])
@@ -186,8 +209,33 @@ def test_what_is_unknown_is_said_in_one_line(iod: Iod) -> None:
         (["submit", "--sensors"], 10, "USAGE"),
         (["submit", "nowhere.json"], 12, "SPEC_MISSING"),
         (["check", "--catalog", "nowhere.txt", "--sensors", "R22_S11", "--site", "nowhere"], 30, "SITE_INVALID"),
+        (["history", "--limit", "-1"], 10, "USAGE"),
+        (["submit", "nowhere.json", "--idempotency-key", ""], 10, "USAGE"),
+        (["sync", "gsiftp://nowhere/x"], 75, "STORAGE_UNKNOWN"),
+        (["check", "--catalog", "a.txt", "--visits", "b.txt", "--sensors", "R22_S11"], 10, "USAGE"),
     ):
         done = iod.run(*words, code=code)
         assert done.stderr.startswith(f"ERROR: {name}: "), done.stderr
         assert len(done.stderr.splitlines()) == 1
         assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "streams", "code"),
+    [
+        (["status"], "<&- >&-", 0),
+        (["status", "nobody"], "<&- >&- 2>&-", 100),
+        (["status", "--json"], ">/dev/full", 42),
+        (["status", "nobody", "--json"], ">/dev/full 2>/dev/full", 100),
+    ],
+)
+def test_streams_that_are_closed_or_full(iod: Iod, words: list[str], streams: str, code: int) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"$@" {streams}', "sh", COMMAND, *words],
+        env=iod.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr

@@ -103,6 +103,13 @@ def test_editing_a_request_makes_a_new_job(iod: Iod) -> None:
     assert iod.wait(again["name"])["units"][0]["id"] == "v4242-R22_S11-E001"
     iod.variables["EDITOR"] = "true"
     assert "nothing was changed" in iod.run("rerun", name, "--edit", code=101).stderr
+    iod.variables["EDITOR"] = "sed -i 1d"
+    refused = iod.run("rerun", name, "--edit", code=11).stderr
+    kept = iod.home / f"{name}.edited.json"
+    assert f"what you wrote is in {kept}" in refused
+    assert kept.read_text().startswith(' "schema_version": 1')
+    iod.variables["EDITOR"] = "vi '"
+    assert iod.json("rerun", name, "--edit", code=104)["error"]["name"] == "NOT_POSSIBLE"
 
 
 def test_the_shell_completes(iod: Iod) -> None:

@@ -65,8 +65,10 @@ def test_changed_catalog_is_refused_before_anything_is_simulated(bench: Bench, j
 
 def test_report_that_cannot_help(bench: Bench, job: Outcome) -> None:
     assert reproduce(bench, job, "--unit", "v1-R22_S11-E000")[0] == 10
+    assert reproduce(bench, job, "--workdir", "sky.txt")[0] == 40
     document = json.loads((job.workdir / "jobReport.json").read_text())
-    (job.workdir / "jobReport.json").write_text(json.dumps({**document, "spec": {}}))
-    assert reproduce(bench, job)[0] == 11
+    for odd in ({"spec": {}}, {"spec": {**document["spec"], "catalogs": 5}}, {"visits": []}):
+        (job.workdir / "jobReport.json").write_text(json.dumps({**document, **odd}))
+        assert reproduce(bench, job)[0] == 11
     (job.workdir / "jobReport.json").unlink()
     assert reproduce(bench, job)[0] == 12

@@ -184,7 +184,7 @@ EARLY = """
 import builtins, os, signal, sys
 load = builtins.__import__
 def watched(name, *arguments, **more):
-    if name == "transformation.cli":
+    if name == "{moment}":
         os.kill(os.getpid(), signal.{number})
     return load(name, *arguments, **more)
 builtins.__import__ = watched
@@ -193,11 +193,20 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 44), ("SIGINT", 44), ("SIGHUP", 44), ("SIGUSR1", 0)])
-def test_a_signal_before_the_program_is_loaded(bench: Bench, number: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "moment", "code"),
+    [
+        ("SIGTERM", "transformation.cli", 44),
+        ("SIGINT", "transformation.cli", 44),
+        ("SIGHUP", "transformation.cli", 44),
+        ("SIGUSR1", "transformation.cli", 0),
+        ("SIGTERM", "ctypes", 44),  # the work folder is open, and nobody listens yet
+    ],
+)
+def test_a_signal_before_the_job_has_begun(bench: Bench, number: str, moment: str, code: int) -> None:
     words = ["run", "--job", str(bench.write_spec()), "--workdir", str(bench.folder / "work")]
     done = subprocess.run(
-        [sys.executable, "-c", EARLY.format(number=number), *words],
+        [sys.executable, "-c", EARLY.format(number=number, moment=moment), *words],
         env=bench.environment(), capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr

@@ -31,7 +31,10 @@ _NOT_IN_SHORT = frozenset({"catalog"})
 
 
 def doctor(parsed: Namespace) -> int:
-    """Run the command; the exit code. Raises `JobError` SITE_INVALID, USAGE, WORKER_UNFIT, TERMINATED."""
+    """Run the command; the exit code.
+
+    Raises `JobError` SITE_INVALID, USAGE, WORKDIR_UNUSABLE, WORKER_UNFIT, TERMINATED.
+    """
     only = _wanted(parsed.only)
     try:
         site, file, gaps = _site(parsed.site)
@@ -39,7 +42,7 @@ def doctor(parsed: Namespace) -> int:
         if parsed.json:
             _print_document(parsed.site, "", [_no_site(error.failed)], error.failed)
         raise
-    workdir = Path(parsed.workdir)
+    workdir = _workdir(parsed.workdir)
     checks = [one for one in all_checks(site, workdir, short=parsed.short) if one.name in only]
 
     def case_of(check: Check, note: Callable[[str], None]) -> Case:
@@ -125,6 +128,14 @@ def _site(name: str) -> tuple[Site, Path, list[Gap]]:
     except SiteInvalid as error:
         raise JobError(Failure.SITE_INVALID, f"--site: {error}") from None
     return site, file, gaps
+
+
+def _workdir(name: str) -> Path:
+    try:
+        return Path(name).absolute()
+    except FileNotFoundError as error:
+        detail = f"--workdir {name}: the folder that this is run in is gone: {error.strerror}"
+        raise JobError(Failure.WORKDIR_UNUSABLE, detail) from None
 
 
 def _failed(site: Site, checked: Sequence[Checked]) -> Failed:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from site_configs.schema import Site
 from transformation.catalog.credentials import NoCredential, credential_of
-from transformation.credentials import Credential, Kind, credentials_for
+from transformation.credentials import Credential, Kind, credentials_for, utc_text
 from transformation.doctor.reading import Case, Reading, bad, ok, warn
 
 _ENOUGH_S = 6 * 3600.0
@@ -61,6 +61,8 @@ def _held(kind: str, environment: Mapping[str, str]) -> Reading:
     left_s = one.expires_s - time.time()
     if one.problem or left_s <= 0:
         return bad(str(one), action)
+    if one.begins_s > time.time():
+        return bad(f"{one}, but not before {utc_text(one.begins_s)}", "see whether the clock is right here; else wait")
     if others_read(one):
         return bad(f"{one}: others can read it, and clients do not take it", f"chmod 600 {one.shown}")
     if math.isinf(left_s):

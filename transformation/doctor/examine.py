@@ -149,4 +149,5 @@ def _reading(child: _Child, wall_s: float) -> Reading:
     noted = "".join(f"; last: {word.text}" for word in words[-1:] if isinstance(word, _Note))
     late = time.monotonic() >= child.late_s
     what = f"no answer in {wall_s:.0f} s" if late else "ended without an answer"
-    return bad(f"{what}{noted}", "see whether it hangs for other programs too; try another worker")
+    about = f" ({child.check.subject})" if child.check.subject else ""
+    return bad(f"{what}{about}{noted}", "see whether it hangs for other programs too; try another worker")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from site_configs.load import expand
 from site_configs.schema import Site
-from transformation.doctor.reading import Case, Reading, bad, ok, warn
+from transformation.doctor.reading import Case, Reading, Verdict, bad, ok, warn
 from transformation.model.failures import JobError
 from transformation.ports import Stat, Storage, StorageError
 from transformation.wiring import Manner, storages_for
@@ -37,12 +37,35 @@ def look(case: Case) -> Reading:
         return warn("where it is, is to be set by the site", "set storage.endpoints in the site file")
     base = case.subject.rstrip("/")
     manner = Manner(hurried=True, note=lambda retry: case.note(retry.problem))
+    absent = _absent(base)
     try:
         _, hasty = storages_for(base, manner)
         with closing(hasty) as storage:
-            return _read_only(storage, base) if case.short or not _writes(case) else _round_trip(storage, base, case)
+            read_only = case.short or not _writes(case)
+            found = _read_only(storage, base) if read_only else _round_trip(storage, base, case)
     except JobError as error:
         return bad(error.failed.detail, error.failed.failure.action, failure=error.failed.failure.name)
+    if absent is None:
+        return found
+    with suppress(OSError):
+        absent.rmdir()
+    if found.verdict is not Verdict.OK or not _named(case):
+        return found
+    return warn(
+        f"{found.found}; the folder itself is not there",
+        "see whether its file system is mounted; if it is, make the folder",
+    )
+
+
+def _absent(base: str) -> Path | None:
+    """The base, if it is a folder on this machine that is not there: the first file that is written will make it."""
+    folder = base.removeprefix("file://localhost").removeprefix("file://")
+    return None if "://" in folder or os.access(folder, os.F_OK) else Path(folder)
+
+
+def _named(case: Case) -> bool:
+    """Whether the site names it; a work folder is made when a job begins."""
+    return bool(case.site.storage.bases or case.site.storage.endpoints)
 
 
 def _writes(case: Case) -> bool:

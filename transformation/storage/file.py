@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISFIFO
 from urllib.parse import unquote
 
 from transformation.model.failures import Failure
@@ -53,15 +53,13 @@ class FileStorage:
     def stat(self, url: str) -> Stat | None:
         """See `Storage.stat`; a folder is no file."""
         with suppress(Missing), _reading(url):
-            status = local_path(url).stat()
-            if not S_ISDIR(status.st_mode):
-                return Stat(size_bytes=status.st_size)
+            return Stat(size_bytes=_file(url).stat().st_size)
         return None
 
     def adler32(self, url: str) -> str:
         """See `Storage.adler32`: the file is read back."""
         checksum = 1
-        with _reading(url), local_path(url).open("rb") as file:
+        with _reading(url), _file(url).open("rb") as file:
             while block := file.read(_BLOCK_BYTES):
                 checksum = zlib.adler32(block, checksum)
         return f"{checksum:08x}"
@@ -81,7 +79,7 @@ class FileStorage:
 
     def read(self, url: str, *, limit_bytes: int) -> bytes:
         """See `Storage.read`."""
-        with _reading(url), local_path(url).open("rb") as file:
+        with _reading(url), _file(url).open("rb") as file:
             content = file.read(limit_bytes + 1)
         if len(content) > limit_bytes:
             raise TooLarge(url, limit_bytes=limit_bytes)
@@ -89,8 +87,8 @@ class FileStorage:
 
     def get(self, url: str, path: Path) -> None:
         """See `Storage.get`."""
-        source = local_path(url)
         with _reading(url):
+            source = _file(url)
             source.open("rb").close()
         try:
             self._copy(source, path)
@@ -180,6 +178,15 @@ def local_path(url: str) -> Path:
         detail = f"{url!r} is not an absolute path or a file: URL of this machine"
         raise StorageError(Failure.STORAGE_UNKNOWN, detail, transient=False)
     return Path(path)
+
+
+def _file(url: str) -> Path:
+    """The path of what can be read from its beginning to its end: no folder, nor a pipe, which would make us wait."""
+    path = local_path(url)
+    mode = path.stat().st_mode
+    if S_ISDIR(mode) or S_ISFIFO(mode):
+        raise Missing(url)
+    return path
 
 
 def _scan(url: str) -> list[os.DirEntry[str]]:

@@ -106,7 +106,7 @@ class HttpStorage:
             for block in answer.blocks():
                 content += block
                 if len(content) > limit_bytes:
-                    raise TooLarge(url, limit_bytes=limit_bytes)
+                    raise TooLarge(place_of(url).shown, limit_bytes=limit_bytes)
         return content
 
     def get(self, url: str, path: Path) -> None:

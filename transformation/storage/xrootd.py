@@ -170,7 +170,7 @@ class XRootDStorage:
         """See `Storage.read`."""
         answer = self._ask(url, Operation.READ, size_bytes=limit_bytes, limit_bytes=limit_bytes)
         if answer.size_bytes > limit_bytes:
-            raise TooLarge(url, limit_bytes=limit_bytes)
+            raise TooLarge(_shown(_place(url)), limit_bytes=limit_bytes)
         return answer.content
 
     def start(self, url: str, n_bytes: int) -> bytes:
@@ -237,7 +237,7 @@ class XRootDStorage:
     def _size(self, url: str) -> int:
         found = self.stat(url)
         if found is None:
-            raise Missing(url)
+            raise Missing(_shown(_place(url)))
         return found.size_bytes
 
     def _ask(self, url: str, operation: Operation, *, size_bytes: int = 0, **facts: Any) -> Answer:
@@ -292,5 +292,6 @@ def _place(url: str) -> _Place:
 
 
 def _shown(place: _Place) -> str:
-    """A location for reports: what follows `?` may be a credential."""
-    return f"{place.server}/{place.path}"
+    """A location for reports: what stands before the host or follows `?` may be a credential."""
+    scheme, _, host = place.server.partition("://")
+    return f"{scheme}://{host.rpartition('@')[2]}/{place.path}"

@@ -101,15 +101,18 @@ def test_only_the_called_subcommand_is_loaded() -> None:
     assert loaded == "['cvmfs_publish.commands.exit_codes', 'cvmfs_publish.commands.results']"
 
 
-def test_verifying_loads_little() -> None:
+def test_verifying_loads_little(tmp_path: Path) -> None:
     """A small repository is verified faster than these are loaded."""
+    key = tmp_path / "key"
+    key.write_text("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
     code = (
         "import sys; from cvmfs_publish.cli import main\n"
-        "main(['verify', '--http', 'http://127.0.0.1:9/x', '--repository', 'x.org', '--public-key', sys.executable])\n"
+        "main(['verify', '--http', 'http://127.0.0.1:9/x', '--repository', 'x.org', '--public-key', sys.argv[1]])\n"
         "heavy = {'cvmfs_publish.config', 'cvmfs_publish.mounted', 'dataclasses', 'email', 'json', 'ssl'}\n"
         "print('heavy:', sorted(heavy & sys.modules.keys()))"
     )
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=KIT.parent)
+    words = [sys.executable, "-S", "-c", code, str(key)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=KIT.parent)
     assert "UNREACHABLE" in done.stdout
     assert done.stdout.splitlines()[-1] == "heavy: []"
 

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from cvmfs_publish import copying
+from cvmfs_publish import copying, state
 from cvmfs_publish.exits import Exit, KitError
 from tests.unit.cvmfs_publish.kit import FILES, describe, iod_publish, make_release
 
@@ -222,6 +224,29 @@ def test_two_at_once(tmp_path: Path, root: Path) -> None:
     assert refused.code == Exit.BUSY.code
     assert str(os.getpid()) in refused.err
     assert iod_publish("publish", tree, "--root", root).code == 0
+
+
+def test_waiting_for_another_run(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, real, tries = ExitStack(), state._taken, []
+
+    def taken(lock: IO[str]) -> bool:
+        if tries:
+            other.close()
+        tries.append(lock)
+        return real(lock)
+
+    other.enter_context(state.StateFolder(root / ".iod-publish").locked())
+    monkeypatch.setattr(state, "_taken", taken)
+    monkeypatch.setattr(state, "_TRY_AGAIN_S", 0.0)
+    done = iod_publish("publish", make_release(tmp_path), "--root", root, "--wait", "600")
+    assert (done.code, len(tries)) == (0, 2), done.err
+
+
+def test_a_lock_of_another_account(tmp_path: Path, root: Path) -> None:
+    (root / ".iod-publish/lock").mkdir(parents=True)
+    refused = iod_publish("publish", make_release(tmp_path), "--root", root)
+    assert refused.code == Exit.DENIED.code
+    assert f"{root}/.iod-publish/lock: " in refused.err
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path, root: Path) -> None:

@@ -110,6 +110,8 @@ def test_a_dry_run_prints_the_exact_commands(server: StandIn, tree: Path) -> Non
     assert lines[3] == f"$ cvmfs_server publish -a toy-1.0 -m 'it'\"'\"'s new' {name}"
     assert lines[4].endswith(f"$ cvmfs_server abort -f {name}")
     assert "  + data/table.txt" in lines
+    for_programs = publish(server, tree, "--dry-run", "--tag", "toy-1.0", "-m", "it's new", "--json")
+    assert for_programs.document["plan"] == lines
 
 
 def test_a_gateway_leases_the_deepest_folder_that_is_there(server: StandIn, tmp_path: Path) -> None:
@@ -144,6 +146,24 @@ def test_a_second_publisher_in_the_last_moment(server: StandIn, tree: Path, monk
     assert "another transaction is already open" in refused.err
     assert server.changing_calls() == ["transaction REPO"], "no abort"
     assert server.facts()["in_transaction"]
+
+
+def test_waiting_for_a_transaction_that_is_open_already(
+    server: StandIn, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.change(in_transaction=True)
+    said: list[str] = []
+
+    def narrate(line: str) -> None:
+        said.append(line)
+        server.change(in_transaction=False)
+
+    monkeypatch.setattr(publishing, "narrate", narrate)
+    monkeypatch.setattr(publishing, "_ASK_AGAIN_S", 0.0)
+    done = publish(server, tree, "--wait", "60")
+    assert done.code == 0, done.err
+    assert said[0].endswith("waiting")
+    assert "abort -f REPO" not in server.changing_calls()
 
 
 def test_waiting_for_another_publisher(server: StandIn, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,6 +382,28 @@ def test_a_signal_in_the_middle(number: signal.Signals, server: StandIn, tree: P
     assert publish(server, tree).code == 0
 
 
+def test_nobody_listens_any_more(server: StandIn, tree: Path) -> None:
+    """As when the connection to the Stratum 0 is lost: what is open has to be given up all the same."""
+    server.plant("publish", "errno 13")
+    heard, said = os.pipe()
+    os.close(heard)
+    command = [sys.executable, "-m", "cvmfs_publish", "publish", str(tree), "--config", str(server.config)]
+    try:
+        done = subprocess.run(command, stderr=said, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    finally:
+        os.close(said)
+    assert done.returncode == Exit.PUBLISH_FAILED.code
+    assert server.changing_calls()[-1] == "abort -f REPO"
+    assert _untouched(server)
+
+
+def test_without_anywhere_to_speak(server: StandIn, tree: Path) -> None:
+    command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "cvmfs_publish", "publish", str(tree)]
+    command += ["--config", str(server.config)]
+    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False).returncode == 0
+    assert server.facts()["revision"] == 2
+
+
 def test_a_killed_run_is_cleared_away_by_the_next(server: StandIn, tree: Path) -> None:
     server.plant("publish-waits", str(server.home))
     with _start(server, tree) as started:
@@ -449,8 +491,12 @@ def test_a_rollback_by_tag_shows_what_it_deletes(server: StandIn, tmp_path: Path
     assert sorted(shown) == ["toy-1.1", "toy-1.2"]
     assert f"cvmfs_server rollback -f -t toy-1.0 {server.repository}" in asked.out
     assert server.changing_calls() == []
-    done = iod_publish("rollback", "--tag", "toy-1.0", "--yes", *config)
+    planned = iod_publish("rollback", "--tag", "toy-1.0", "--dry-run", "--json", *config)
+    assert planned.document["plan"] == asked.out.splitlines()
+    done = iod_publish("rollback", "--tag", "toy-1.0", "--yes", "--json", *config)
     assert done.code == 0, done.err
+    assert done.document["deleted_tags"] == shown
+    assert "deletes tag toy-1.2" in done.err
     assert server.changing_calls() == ["rollback -f -t toy-1.0 REPO"]
     assert "toy-1.1" not in server.tags()
     line = json.loads(iod_publish("list", "--log", "--json", *config).out.splitlines()[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pilot_hooks.core.carry import CannotCarry, install, pack
-from tests.unit.pilot_hooks.stories import CUT_OFF, read, write_journal, write_report
+from tests.unit.pilot_hooks.stories import CUT_OFF, fake_trf, read, write_journal, write_report
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "pilot_hooks"
@@ -70,6 +71,8 @@ def test_one_file_does_both_commands(tmp_path: Path) -> None:
     done = run(sys.executable, str(archive), "postprocess", cwd=work)
     assert (done.returncode, done.stderr) == (0, "")
     assert (work / "jobReport.json").is_file()
+    fake_trf(work, "exit 37")
+    assert run(sys.executable, str(archive), "preprocess", cwd=work).returncode == 37
 
 
 def pythons() -> list[str]:
@@ -98,6 +101,19 @@ def test_other_pythons_run_it(tmp_path: Path) -> None:
             done = run(python, str(PACKAGE), command, cwd=work)
             assert (done.returncode, done.stderr) == (0, ""), python
         assert read(work, "jobReport.json")["reconstructed"] is True
+
+
+@pytest.mark.parametrize(("command", "code"), [("preprocess", 0), ("postprocess", 0), ("install", 1)])
+def test_a_python_that_is_too_old_stops_no_job(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, code: int
+) -> None:
+    # Older ones, 3.6 and 3.8, were tried by hand: they read `__main__.py` and nothing else.
+    monkeypatch.setattr(sys, "version_info", (3, 6, 8))
+    monkeypatch.setattr(sys, "argv", ["pilot_hooks", command])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(PACKAGE), run_name="__main__")
+    assert ended.value.code == code
+    assert capsys.readouterr().out == f"{sys.executable} is older than Python 3.9: nothing is done\n"
 
 
 @pytest.mark.allow_processes

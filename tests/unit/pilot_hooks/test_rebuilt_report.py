@@ -116,6 +116,14 @@ def test_a_final_report_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "jobReport.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("code", [0, 90])
+def test_a_job_that_was_cut_off_between_its_two_reports(tmp_path: Path, code: int) -> None:
+    write_report(tmp_path, state="done" if code == 0 else "partial", exitCode=code, exitMsg="PARTIAL: 1 of 3 units")
+    (tmp_path / "payload_error_report.json").write_text('{"error_code": 44, "error_diag": "it runs"}')
+    ensure_report(tmp_path)
+    assert check_documents(tmp_path).exit_code == code
+
+
 def test_a_job_at_work_is_left_alone(tmp_path: Path) -> None:
     write_report(tmp_path)
     lock = os.open(tmp_path / ".lock", os.O_RDWR | os.O_CREAT)

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from site_configs import cli
+from site_configs.check import check_file
 from site_configs.cli import KINDS
 from site_configs.export.wanted import door_of
 from site_configs.load import SITES as FOLDER
@@ -166,6 +167,40 @@ def test_locations_as_the_pilot_cuts_them(location: str, endpoint: str, path: st
 def test_nothing_slips_into_a_submit_file(line: str, tmp_path: Path) -> None:
     path = write_site(tmp_path, f"[panda.harvester]\n{line}\n")
     assert cli.main(["check", str(path)]) == 30
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--server", "https://panda.example.org"], "expected https://HOST:PORT"),
+        (["--server", "https://panda.example.org:1 -x"], "expected https://HOST:PORT"),
+        (["--base", "logs"], "expected folder or URL"),
+        (["--update-sleep", "0"], "is no number of seconds"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, list) else None,
+)
+def test_options_that_no_site_file_could_say(options: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", "local", "--to", "pilot", *options]) == 10
+    assert says in capsys.readouterr().err
+
+
+def test_what_would_fail_only_later(tmp_path: Path) -> None:
+    text = '[storage]\nbases = ["/a", "b"]\n[panda]\nserver = "https://panda.example.org"\n'
+    text += '[[panda.queues]]\nname = "Q"\nmax_wall_hours = inf\n[worker]\nscratch = "work"\ncache_mb = inf\n'
+    found = [(one.line, one.key) for one in check_file(write_site(tmp_path, text))]
+    assert found == [
+        (3, "storage.bases[1]"),
+        (5, "panda.server"),
+        (8, "panda.queues[0].max_wall_hours"),
+        (10, "worker.scratch"),
+        (11, "worker.cache_mb"),
+    ]
+
+
+def test_a_place_that_only_workers_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_site(tmp_path, '[panda]\nlog_base = "$IOD_NOT_SET/x"\n[[panda.queues]]\nname = "Q"\n')
+    assert cli.main(["export", str(path), "--to", "rse"]) == 30
+    assert "$IOD_NOT_SET/x: a variable in it is not set here" in capsys.readouterr().err
 
 
 def test_a_file_whose_name_a_shell_would_read_otherwise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

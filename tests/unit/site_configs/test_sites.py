@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -142,6 +144,22 @@ def test_commands(arguments: list[str], code: int, says: str, capsys: pytest.Cap
     out, error = capsys.readouterr()
     assert says in out + error
     assert bool(error) == (code != 0 and "ERROR" in error)
+
+
+@pytest.mark.allow_processes
+def test_output_that_cannot_be_written() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "site_configs", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (42, "ERROR: stdout: No space left on device\n")
+
+
+def test_dates_in_what_a_release_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_site(tmp_path, '[releases.sidecars."p-1"]\ntree = "/x"\nfacts = {built = 2026-11-22}\n')
+    assert cli.main(["show", str(path), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)["values"]["releases"]["sidecars"]["p-1"]["facts"]
+    assert facts == {"built": "2026-11-22"}
 
 
 def test_check_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

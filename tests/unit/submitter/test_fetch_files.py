@@ -95,6 +95,13 @@ def test_another_destination_where_one_has_lost_files(tmp_path: Path) -> None:
     assert held(tmp_path / "to") == contents
 
 
+def test_a_unit_is_done_at_whichever_destination_it_stands(tmp_path: Path) -> None:
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    lay_out(second, tmp_path / "sources", n_sensors=1)
+    with Client(remember(tmp_path / "home", job_at(first, ("4406",), second))) as client:
+        assert client.status(NAME).counts["done"] == 1
+
+
 def test_what_a_killed_fetch_left_is_removed(client: Client, contents: dict[str, bytes], tmp_path: Path) -> None:
     left = tmp_path / "to/v4406/..lsst_e_4406_f2_R22_S00_E000.fits.gz.iod-part.0123.new"
     left.parent.mkdir(parents=True)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from submitter.drafts import Draft, Wishes, make_draft
+from submitter.folders import Folders
 from submitter.settings import Settings
+from submitter.troubles import IodError
 from transformation.model.failures import Failure, JobError
 from transformation.model.spec import CatalogItem
 
@@ -38,6 +40,15 @@ def test_a_job_file_gets_what_it_leaves_out(tmp_path: Path) -> None:
     spec = draft(write_job(tmp_path)).spec
     assert (spec.user, spec.task, spec.name) == ("tonyj", "stars", "tonyj-stars-00000")
     assert spec.catalogs == [str(tmp_path / "sky.txt")]
+
+
+def test_an_account_without_name_and_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "IOD_HOME", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 23_456_789)
+    assert Settings().user_name == "uid23456789"
+    with pytest.raises(IodError, match="set HOME"):
+        Folders()
 
 
 def test_locations_of_a_file_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
