@@ -113,6 +113,12 @@ def _is_selected(visit: str, sensor: Sensor, only: Sequence[tuple[str, str]]) ->
     return not only or any(visit == chosen and place in {sensor.name, sensor.raft} for chosen, place in only)
 
 
+def selected_in_vain(only: Sequence[tuple[str, str]], units: Sequence[Unit]) -> list[str]:
+    """The items of `--select` that no unit belongs to."""
+    there = {(unit.visit, place) for unit in units for place in (unit.sensor, unit.sensor.partition("_")[0])}
+    return [f"v{visit}:{place}" for visit, place in only if (visit, place) not in there]
+
+
 def _is_named(sensor: Sensor, pattern: str) -> bool:
     for alternative in pattern.split("|"):
         if sensor.raft in alternative:

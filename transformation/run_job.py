@@ -22,7 +22,7 @@ from transformation.model.failures import Failed, Failure, JobError
 from transformation.model.work import Unit
 from transformation.narrator import Narrator
 from transformation.opening import check_may_write, open_destination
-from transformation.planning import Selection, plan_visit
+from transformation.planning import Selection, plan_visit, selected_in_vain
 from transformation.preflight import check_exposures, decide_hands
 from transformation.reporting import Reporter
 from transformation.resources import free_bytes
@@ -109,8 +109,11 @@ def make_plan(job: Job, *, write_inputs: bool, note: Note = keep_silent) -> Plan
         only=job.only,
     )
     units = tuple(unit for staged in visits for unit in _plan_visit(staged, selection, release))
+    if absent := selected_in_vain(job.only, units):
+        raise JobError(Failure.NO_SENSOR_MATCHES, f"--select: {', '.join(absent)} is not in the request")
     if not units:
-        raise JobError(Failure.NO_SENSOR_MATCHES, "--select leaves nothing of the request")
+        detail = "no exposure is as long as one frame of the sensors that 'sensors' names"
+        raise JobError(Failure.NO_SENSOR_MATCHES, detail)
     return Plan(release=release, visits=tuple(visits), units=units)
 
 

@@ -42,14 +42,13 @@ def _rebuilt(workdir: Path, left: Document) -> Document:
 
 def _settle_error(workdir: Path, report: Document) -> None:
     """The error report says what the report does, also if the job was killed, or the disk full, between the two."""
-    place, code = workdir / ERROR_REPORT, report["exitCode"]
+    place = workdir / ERROR_REPORT
+    wanted = {"error_code": report["exitCode"], "error_diag": str(report.get("exitMsg", ""))[:LONGEST_DIAGNOSIS]}
     with suppress(OSError):
-        if not code:
+        if not report["exitCode"]:
             place.unlink()
-        elif read_document(place).get("error_code") != code:
-            write_document(
-                place, {"error_code": code, "error_diag": str(report.get("exitMsg", ""))[:LONGEST_DIAGNOSIS]}
-            )
+        elif read_document(place) != wanted:
+            write_document(place, wanted)
 
 
 def _is_final(report: Document) -> bool:

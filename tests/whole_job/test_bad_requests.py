@@ -41,7 +41,16 @@ BAD = {
     ),
     "pattern does not compile": Bad(code=14, spec={"sensors": "R22_S(11"}, says=("'sensors'", "does not compile")),
     "pattern matches nothing": Bad(code=15, spec={"sensors": "R22_S33"}, says=("'sensors'", "matches none of the 205")),
-    "select leaves nothing": Bad(code=15, arguments=("--select", "v1:R22"), says=("--select",)),
+    "select leaves nothing": Bad(code=15, arguments=("--select", "v1:R22"), says=("--select: v1:R22 is not",)),
+    "select names one that is not there": Bad(
+        code=15, arguments=("--select", "v4242:R22_S11,v4242:R21,v4242:R22"), says=("--select: v4242:R21 is not",)
+    ),
+    "no time for a frame": Bad(
+        code=15,
+        spec={"sensors": "R00_S21", "exposures": "all"},
+        files={"sky.txt": one_star(["R00_S21"], vistime=0.05, nsnap=1)},
+        says=("no exposure is as long as one frame",),
+    ),
     "command file missing": Bad(code=16, spec={"commands": ["none.txt"]}, says=("'commands'", "none.txt")),
     "command owned by the job": Bad(code=16, spec={"commands": [{"inline": "seed 5"}]}, says=("seed", "not allowed")),
     "unknown example": Bad(

@@ -43,6 +43,7 @@ def check_documents(folder: Path) -> JobReport:
 
 
 def test_a_killed_job_has_the_state_of_every_unit(tmp_path: Path) -> None:
+    (tmp_path / "payload_error_report.json").write_text('{"error_code": 44, "error_diag": "it runs"}')
     write_journal(tmp_path, *CUT_OFF)
     write_report(tmp_path)
     units = units_of(ensure_report(tmp_path))
