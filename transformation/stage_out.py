@@ -132,7 +132,7 @@ class _Commit(msgspec.Struct, frozen=True, kw_only=True):
                     return Elsewhere(address=address)
                 outcome = self._settle(draft) if problem is None else self._withdraw(draft, problem)
             except StorageError as error:
-                return _failed(error)
+                return self._last_look(draft, _failed(error))
             if outcome is not None:
                 return outcome
         return self._gives_up()
@@ -204,10 +204,15 @@ class _Commit(msgspec.Struct, frozen=True, kw_only=True):
 
     def _withdraw(self, draft: UnitManifest, problem: Failed) -> Outcome:
         """Give up the upload; it may have failed because a faster attempt cleaned up after its commit."""
+        if problem.failure is not Failure.STORAGE_UNREACHABLE:
+            self._drop(draft)
+        return self._last_look(draft, problem)
+
+    def _last_look(self, draft: UnitManifest, problem: Failed) -> Outcome:
+        """The unit may be committed all the same: by a faster attempt that was in our way, or by us."""
         if problem.failure is Failure.STORAGE_UNREACHABLE:
             return problem  # every further question would take its time-out; others will clean up
         try:
-            self._drop(draft)
             found = read_manifest(self.storage, self.place, draft.visit, draft.unit)
             outcome = self._verdict(found, draft) if isinstance(found, Standing) else None
         except StorageError:

@@ -63,12 +63,12 @@ def test_a_mover_killed_while_units_are_committed(
 
 
 def test_two_movers_commit_one_unit(plain_xrootd: XRootDServer, open_xrootd: OpenXRootD, tmp_path: Path) -> None:
-    storages: list[Storage] = [open_xrootd(), open_xrootd()]
+    storages: list[Storage] = [RetryingStorage(open_xrootd()), RetryingStorage(open_xrootd())]
     for turn in range(5):
         world = World(storages[0], f"{plain_xrootd.root_url}/two-{turn}-{time.monotonic_ns()}", tmp_path)
         with ThreadPoolExecutor(2) as pool:
             outcomes = list(pool.map(world.commit, "ab", storages))
-        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Adopted", "Committed"]
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Adopted", "Committed"], outcomes
         assert {outcome.manifest.token for outcome in outcomes} == {world.check_done().token}  # type: ignore[union-attr]
         assert world.names()[0] == sorted(NAMES)
         assert world.place.visit_folder(VISIT).startswith(plain_xrootd.root_url)

@@ -428,6 +428,25 @@ def test_a_storage_error_is_a_value(memory_world: World, operation: str) -> None
     assert world.check_done().token == ("a" if committed else "b")
 
 
+@pytest.mark.parametrize("winner", ["a", "b"])
+def test_a_creation_that_fails_where_the_unit_is_committed(memory_world: World, winner: str) -> None:
+    """XRootD 5.5 says now and then that it kept nothing of a manifest that two attempts create at the same time."""
+    world = memory_world
+
+    def full(operation: str, url: str) -> None:
+        if operation == "create":
+            raise StorageError(Failure.STORAGE_FULL, "the server kept 0 of 1030 bytes", transient=False)
+
+    if winner == "b":
+        world.commit("b")
+        outcome = world.commit("a", ScriptedStorage(world.storage, before=full))
+    else:
+        outcome = world.commit("a", ScriptedStorage(world.storage, after=full))
+    assert isinstance(outcome, Committed if winner == "a" else Adopted)
+    assert world.check_done().token == winner
+    assert world.names()[0] == sorted(NAMES)
+
+
 def test_a_storage_that_fails_after_the_commit_does_not_uncommit(memory_world: World) -> None:
     def before(operation: str, url: str) -> None:
         if operation == "delete":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,17 @@ class TerminalSession:
     def type(self, keys: str) -> None:
         """Type."""
         os.write(self._own, keys.encode())
+
+    def interrupt(self, words: str) -> None:
+        """Ctrl-C until these words are shown: Python waits on for an answer if it comes just before it begins to."""
+        shown, end = len(self.text), time.monotonic() + _TIME_LIMIT_S
+        while words not in self.plain[self._seen :]:
+            assert time.monotonic() < end, f"waited for {words!r}, saw {self.plain!r}"
+            if shown == len(self.text):  # nothing new for a second
+                self.process.send_signal(signal.SIGINT)
+            shown = len(self.text)
+            assert self._read(), f"it ended before {words!r}: {self.plain!r}"
+        self.expect(words)
 
     def end(self) -> int:
         """Read to the end; the exit code."""

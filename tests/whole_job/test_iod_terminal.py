@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import tomllib
 
@@ -60,8 +59,7 @@ def test_no_color_and_interrupt(iod: Iod) -> None:
     with session(iod, "submit", *request(iod)) as terminal:
         terminal.expect("[y/N]")
         assert ESCAPE not in terminal.text
-        terminal.process.send_signal(signal.SIGINT)
-        terminal.expect("INTERRUPTED")
+        terminal.interrupt("INTERRUPTED")
         assert terminal.end() == 130
 
 
