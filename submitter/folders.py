@@ -21,6 +21,11 @@ def home_folder() -> Path:
         raise IodError(Trouble.FOLDER_UNUSABLE, "this account has no home folder; set HOME") from None
 
 
+def images_at_home() -> Path:
+    """Where images go when nobody says where. Raises `IodError` FOLDER_UNUSABLE."""
+    return home_folder() / APPLICATION
+
+
 class Folders:
     """Where `iod` keeps configuration, state and logs: the platform's own places, or all below `IOD_HOME`."""
 

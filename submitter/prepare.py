@@ -13,7 +13,7 @@ from site_configs.load import expand
 from site_configs.schema import Queue, Site
 from submitter.camera import Camera, open_camera
 from submitter.drafts import Draft
-from submitter.folders import home_folder
+from submitter.folders import images_at_home
 from submitter.jobs import Share
 from submitter.settings import BackendName, Settings
 from submitter.troubles import IodError, Trouble
@@ -25,7 +25,6 @@ from transformation.model.failures import Failure, JobError
 from transformation.resources import Cgroup, affinity_cores, decide_share, read_cgroup, units_at_once
 from transformation.wiring import open_site
 
-_FOLDER_AT_HOME = "imsim-on-demand"
 _SECONDS_PER_HOUR = 3600.0
 _PATTERN_S = 30.0
 """For an expression and the start of the process that tries it."""
@@ -123,7 +122,7 @@ def _bases(draft: Draft, settings: Settings, site: Site) -> list[str]:
     elif settings.output is not None:
         bases = [expand(settings.output)]
     else:
-        bases = [expand(one) for one in site.storage.bases] or [str(home_folder() / _FOLDER_AT_HOME)]
+        bases = [expand(one) for one in site.storage.bases] or [str(images_at_home())]
     here = Path.cwd()
     return list(
         dict.fromkeys(str(local_path(one, here).resolve()) if kind_of(one) is Kind.FILE else one for one in bases)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from site_configs.load import expand
-from submitter.folders import home_folder
+from submitter.folders import images_at_home
 from submitter.jobs import Job, Part, State
 from submitter.records import (
     INPUTS_FOLDER,
@@ -72,7 +72,7 @@ class Sync:
             known = [line.base for line in self._store.overview()]
             own = [self._settings.output] if self._settings.output else []
             of_sites = [one for name in (site, self._settings.site) if name for one in open_site(name).storage.bases]
-            wanted = [*known, *own, *of_sites, str(home_folder() / "imsim-on-demand")]
+            wanted = [*known, *own, *of_sites, str(images_at_home())]
         for base in wanted:
             full = expand(base)
             yield str(local_path(full, Path.cwd()).resolve()) if kind_of(full) is Kind.FILE else full

@@ -11,7 +11,7 @@ import msgspec
 
 from site_configs.load import known_sites
 from submitter.client import Client
-from submitter.folders import home_folder, write_private
+from submitter.folders import images_at_home, write_private
 from submitter.local.launch import run_editor
 from submitter.screen import Screen
 from submitter.settings import Settings, load_settings
@@ -51,7 +51,7 @@ def _ask(path: Path, screen: Screen) -> None:
     answers = {
         "user": _question(screen, "Your name in paths and catalogs", old.user_name),
         "site": _question(screen, f"Site ({', '.join(known_sites())}, or a .toml file)", old.site),
-        "output": _question(screen, "Folder or URL for images", old.output or str(home_folder() / "imsim-on-demand")),
+        "output": _question(screen, "Folder or URL for images", old.output or str(images_at_home())),
     }
     text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in answers.items())
     _check(text.encode(), path)

@@ -71,8 +71,8 @@ _OPEN: weakref.WeakSet[XRootDServer] = weakref.WeakSet()
 def start_again_what_died() -> list[str]:
     """Start the servers of this process again that died by themselves, and say how each ended.
 
-    The real one does now and then: with TLS once in some thousand tests, which is known upstream (xrootd issues 1252,
-    2226 and 2503). Tests of a whole class share a server, and all that follow would fail with it.
+    A real one did once, with TLS, and was not seen to do it again; such deaths are reported upstream (xrootd issues
+    1252, 2226 and 2503). Tests of a whole class share a server, and all that follow would fail with it.
     """
     return [words for server in tuple(_OPEN) if (words := server.start_again_if_dead())]
 
